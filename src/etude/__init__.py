@@ -1,0 +1,1 @@
+"""Etude trains neural networks and can prove what it did. The library: it knows neither Prefect nor MLflow."""
