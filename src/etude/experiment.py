@@ -1,0 +1,150 @@
+"""The experiment: what the file describes, as frozen objects with a default for every key.
+
+The same checks run for a file, for the command's ``--set`` and for Python; ``etude.experiment_file``
+turns what they find into one line with file and line number.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+FORMAT_VERSION = 1
+
+Kind = Literal["number", "category", "boolean", "datetime", "text", "id"]
+Task = Literal["auto", "classification", "regression"]
+SplitBy = Literal["random", "stratified", "group", "time", "column"]
+NAME_PATTERN = re.compile(r"^[^/\\\x00-\x1f\x7f]{1,200}$")
+
+
+class Section(BaseModel):
+    """Frozen, and an unknown key is refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Data(Section):
+    source: str = Field(
+        min_length=1, description="Table to learn from; a path is relative to the experiment file."
+    )
+    target: str = Field(min_length=1, description="Column to predict.")
+    task: Task = Field("auto", description="auto: classes for labels and few whole numbers, else regression.")
+    drop: tuple[str, ...] = Field((), description="Columns never used.")
+    missing: tuple[str, ...] = Field((), description="More tokens that mean missing, in every column.")
+    columns: dict[str, Kind] = Field({}, description="Kinds that overrule the inferred ones: {Age: number}.")
+    delimiter: str | None = Field(None, description="Field separator of a text file; found when not given.")
+    quote: str | None = Field(None, description="Quote character of a text file; found when not given.")
+    encoding: str | None = Field(None, description="Encoding of a text file; utf-8 when not given.")
+    header: bool = Field(True, description="false: the first row is data, columns are named column_1, ...")
+    thousands: str | None = Field(None, description="Thousands separator inside numbers, such as ','.")
+    decimal: str = Field(".", description="Decimal mark inside numbers.")
+    date_format: str | None = Field(
+        None, description="strptime format of ambiguous dates, such as '%d/%m/%Y'."
+    )
+    drop_missing_target: bool = Field(
+        False, description="true: rows without a target are left out and counted."
+    )
+    allow: tuple[str, ...] = Field((), description="Columns kept although they look like a leak.")
+
+    @model_validator(mode="after")
+    def _target_is_used(self) -> Self:
+        if self.target in self.drop:
+            raise ValueError(f"the target '{self.target}' must not be in data.drop")
+        return self
+
+
+class Split(Section):
+    by: SplitBy = Field("stratified", description="How rows are dealt to train, validation and test.")
+    column: str | None = Field(
+        None, description="The group, time or part column that group, time, column need."
+    )
+    test: float = Field(0.2, gt=0, lt=1, description="Share of the rows for the one test at the end.")
+    validation: float = Field(
+        0.2, gt=0, lt=1, description="Share of the rows for the look after every epoch."
+    )
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.test + self.validation >= 1:
+            raise ValueError(
+                f"split.test + split.validation must be under 1 (train is the rest), "
+                f"is {self.test + self.validation:g}"
+            )
+        needs = self.by in ("group", "time", "column")
+        if needs and self.column is None:
+            raise ValueError(f"split.by: {self.by} needs split.column, the name of the {self.by} column")
+        if not needs and self.column is not None:
+            raise ValueError(f"split.column goes with by: group, time or column, not with by: {self.by}")
+        return self
+
+
+class Network(Section):
+    kind: Literal["mlp", "linear"] = Field("mlp", description="mlp: hidden layers with ReLU; linear: none.")
+    hidden: tuple[Annotated[int, Field(ge=1, le=65_536)], ...] = Field(
+        (128, 128), min_length=1, description="Units of each hidden layer."
+    )
+    dropout: float = Field(0.1, ge=0, lt=1, description="Share of hidden units left out at each step.")
+
+
+class Train(Section):
+    epochs: int = Field(100, ge=1, description="At most this many passes over the training rows.")
+    batch_size: int = Field(64, ge=1, description="Rows per optimizer step.")
+    learning_rate: float = Field(0.001, gt=0, le=10, description="AdamW's step size.")
+    weight_decay: float = Field(0.01, ge=0, description="AdamW's decoupled weight decay.")
+    patience: int = Field(10, ge=1, description="Epochs without a better validation loss before it stops.")
+    threads: int = Field(1, ge=1, le=256, description="CPU threads; another count gives other last bits.")
+
+
+def _bare_split(value: Any) -> Any:
+    return {"by": value} if isinstance(value, str) else value
+
+
+class Experiment(Section):
+    """A training, described. Equal experiments on equal data give equal bits (see ``digest``)."""
+
+    name: str = Field(description="MLflow experiment; letters, digits, spaces, no slash.")
+    seed: int = Field(
+        0, ge=0, lt=2**63, description="The one seed; every draw derives its generator from it."
+    )
+    data: Data
+    split: Annotated[Split, BeforeValidator(_bare_split)] = Split()
+    network: Network = Network()
+    train: Train = Train()
+
+    @field_validator("name")
+    @classmethod
+    def _name_is_plain(cls, name: str) -> str:
+        if not NAME_PATTERN.match(name) or name.strip() in ("", ".", ".."):
+            raise ValueError("name must be 1-200 printable characters without a slash or a backslash")
+        return name
+
+    def resolved(self) -> dict[str, Any]:
+        """Every key with its value, plain JSON types, in the order of the file."""
+        return self.model_dump(mode="json")
+
+    def flattened(self) -> dict[str, str]:
+        """``train.batch_size`` -> ``"32"``: how MLflow sees the experiment."""
+        flat: dict[str, str] = {}
+        for key, value in self.resolved().items():
+            entries = {f"{key}.{k}": v for k, v in value.items()} if isinstance(value, dict) else {key: value}
+            flat |= {
+                k: v if isinstance(v, str) else json.dumps(v, ensure_ascii=False) for k, v in entries.items()
+            }
+        return flat
+
+    def digest(self) -> str:
+        """sha256 over the resolved experiment."""
+        return digest_of(self.resolved())
+
+
+def digest_of(value: Any) -> str:
+    """sha256 of a JSON value in its one canonical spelling (sorted keys, no spaces); NaN is refused."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("a digest needs finite numbers")
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,1 @@
+"""One step of the DAG a file: a few lines that call the library, then log."""
