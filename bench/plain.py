@@ -68,11 +68,11 @@ class Classifier(nn.Module):
         return logits.squeeze(-1)
 
 
-def read_clean(path: str) -> tuple[pd.DataFrame, dict[str, int]]:
+def read_clean(path: str) -> tuple[pd.DataFrame, dict[str, float]]:
     raw = pd.read_csv(path)
     labelled = raw.dropna(subset=[TARGET])
     clean = labelled.drop_duplicates()
-    counts = {
+    counts: dict[str, float] = {
         "clean/rows_without_target": len(raw) - len(labelled),
         "clean/duplicate_rows": len(labelled) - len(clean),
         "clean/rows": len(clean),
