@@ -58,6 +58,14 @@ class Data(Section):
         return self
 
 
+class Clean(Section):
+    missing_target: Literal["refuse", "drop"] = Field("refuse", description="Rows without a target.")
+    duplicates: Literal["keep", "drop"] = Field(
+        "keep", description="Rows equal in every used column; kept ones never straddle the split."
+    )
+    infinite: Literal["missing", "refuse"] = Field("missing", description="Infinite numbers in a feature.")
+
+
 class Split(Section):
     by: SplitBy = Field("stratified", description="How rows are dealt to train, validation and test.")
     column: str | None = Field(
@@ -112,6 +120,7 @@ class Experiment(Section):
         0, ge=0, lt=2**63, description="The one seed; every draw derives its generator from it."
     )
     data: Data
+    clean: Clean = Clean()
     split: Annotated[Split, BeforeValidator(_bare_split)] = Split()
     network: Network = Network()
     train: Train = Train()
