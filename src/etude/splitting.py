@@ -198,7 +198,7 @@ def _whole_duplicates(ordered: NDArray[np.uint64], cut: int) -> int:
 
 def _bins(target: NDArray[np.float64]) -> NDArray[np.int64]:
     edges = np.unique(np.quantile(target, np.linspace(0, 1, TARGET_BINS + 1)[1:-1]))
-    return np.searchsorted(edges, target, side="right")
+    return np.searchsorted(edges, target, side="right").astype(np.int64)
 
 
 def _whole(rows: Rows, split: Split) -> pa.Table:
