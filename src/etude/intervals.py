@@ -1,0 +1,169 @@
+"""Confidence intervals: Wilson's for proportions, the BCa bootstrap for every other metric.
+
+A bootstrapped statistic takes weights: how often each unit occurs in a resample, float64[resamples, units].
+A unit is a row, or a cell of a confusion matrix that stands for many equal rows. Drawing n rows with
+replacement gives the cells a multinomial count, so k x k cells are resampled instead of n rows:
+the same distribution at a fraction of the time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from etude.seeds import numpy_generator
+
+Weights = NDArray[np.float64]
+Statistic = Callable[[Weights], NDArray[np.float64]]
+
+RESAMPLES = 2_000
+BLOCK_ELEMENTS = 1 << 20  # weights made at once: 8 MB
+EXACT_JACKKNIFE_ROWS = 1_000
+JACKKNIFE_GROUPS = 200
+LEAST_DEFINED_SHARE = 0.5
+
+
+@dataclass(frozen=True)
+class Interval:
+    low: float
+    high: float
+    method: Literal["wilson", "bca", "percentile"]
+    confidence: float
+
+
+def wilson(successes: int, n: int, confidence: float = 0.95) -> Interval:
+    """The score interval of a proportion (Wilson 1927); never outside [0, 1], wide at 0 and at n successes."""
+    if not 0 <= successes <= n or n < 1:
+        raise ValueError(f"0 <= successes <= n and n >= 1 must hold, however: {successes=}, {n=}")
+    z = NormalDist().inv_cdf(0.5 + confidence / 2)
+    share = successes / n
+    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * (share * (1 - share) / n + z * z / (4 * n * n)) ** 0.5
+    low = 0.0 if successes == 0 else centre - half
+    high = 1.0 if successes == n else centre + half
+    return Interval(low, high, "wilson", confidence)
+
+
+def bootstrap(
+    statistic: Statistic,
+    counts: NDArray[np.int64],
+    *,
+    seed: int,
+    name: str,
+    confidence: float = 0.95,
+    resamples: int = RESAMPLES,
+) -> Interval | None:
+    """The BCa interval (Efron 1987) of a statistic of units that occur ``counts`` times each.
+
+    A statistic says NaN where it is undefined. With such resamples, or where BCa itself is undefined
+    (all resamples equal, no resample below the estimate), the interval is the percentile one over the
+    defined resamples. None: undefined on the rows themselves or on more than half of the resamples.
+    """
+    estimate = float(_values(statistic, [counts[np.newaxis].astype(np.float64)])[0])
+    if not np.isfinite(estimate):
+        return None
+    generator = numpy_generator(seed, f"bootstrap/{name}")
+    replicates = _values(statistic, _resampled(counts, resamples, generator))
+    defined = replicates[np.isfinite(replicates)]
+    if len(defined) < LEAST_DEFINED_SHARE * resamples:
+        return None
+    levels = None
+    if len(defined) == resamples:
+        left_out = _values(statistic, _rows_left_out(counts, generator))
+        levels = _bca_levels(defined, estimate, left_out, _group_sizes(int(counts.sum())), confidence)
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(defined, levels or (tail, 1 - tail))
+    return Interval(float(low), float(high), "bca" if levels else "percentile", confidence)
+
+
+def weighted_mean(values: NDArray[np.float64]) -> Statistic:
+    """The mean of one value per unit, as a statistic."""
+    columns = np.column_stack([values, np.ones_like(values)])
+
+    def statistic(weights: Weights) -> NDArray[np.float64]:
+        totals = weights @ columns
+        mean: NDArray[np.float64] = totals[:, 0] / totals[:, 1]
+        return mean
+
+    return statistic
+
+
+def _values(statistic: Statistic, blocks: Iterable[Weights]) -> NDArray[np.float64]:
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+        return np.concatenate([statistic(weights) for weights in blocks])
+
+
+def _resampled(
+    counts: NDArray[np.int64], resamples: int, generator: np.random.Generator
+) -> Iterator[Weights]:
+    units, rows = len(counts), int(counts.sum())
+    occupied = np.flatnonzero(counts)
+    block = max(1, min(resamples, BLOCK_ELEMENTS // units))
+    for start in range(0, resamples, block):
+        size = min(block, resamples - start)
+        if rows == units == len(occupied):
+            draws = generator.integers(0, units, size=(size, units))
+            draws += units * np.arange(size)[:, np.newaxis]
+            yield np.bincount(draws.ravel(), minlength=size * units).reshape(size, units).astype(np.float64)
+        else:
+            weights = np.zeros((size, units))
+            weights[:, occupied] = generator.multinomial(rows, counts[occupied] / rows, size=size)
+            yield weights
+
+
+def _group_sizes(rows: int) -> NDArray[np.int64]:
+    """Rows left out at a time: one each up to 1,000 rows, above that 200 equal groups.
+
+    The acceleration keeps its expectation when random rows are left out in groups, and gets a standard
+    error of about 0.65 / groups, which moves a 95 % limit by 1 % of a standard error.
+    """
+    groups = rows if rows <= EXACT_JACKKNIFE_ROWS else JACKKNIFE_GROUPS
+    sizes = np.full(groups, rows // groups, dtype=np.int64)
+    sizes[: rows % groups] += 1
+    return sizes
+
+
+def _rows_left_out(counts: NDArray[np.int64], generator: np.random.Generator) -> Iterator[Weights]:
+    units = len(counts)
+    unit_of_row = generator.permutation(np.repeat(np.arange(units), counts))
+    sizes = _group_sizes(len(unit_of_row))
+    ends = np.cumsum(sizes)
+    block = max(1, BLOCK_ELEMENTS // units)
+    for start in range(0, len(sizes), block):
+        part = sizes[start : start + block]
+        first = ends[start] - sizes[start]
+        gone = unit_of_row[first : first + part.sum()] + units * np.repeat(np.arange(len(part)), part)
+        yield counts - np.bincount(gone, minlength=len(part) * units).reshape(len(part), units).astype(float)
+
+
+def _bca_levels(
+    replicates: NDArray[np.float64],
+    estimate: float,
+    left_out: NDArray[np.float64],
+    sizes: NDArray[np.int64],
+    confidence: float,
+) -> tuple[float, float] | None:
+    """Which quantiles of the resamples are the limits: Efron and Tibshirani 1993, equations 14.9 to 14.15."""
+    normal = NormalDist()
+    below = float(np.mean(replicates < estimate) + np.mean(replicates <= estimate)) / 2
+    rows = sizes.sum()
+    change = (estimate - left_out) * (rows - sizes)
+    influence = change - sizes * (change.sum() / rows)
+    spread = float((influence**2).sum())
+    if not 0 < below < 1 or not np.isfinite(spread) or spread == 0:
+        return None
+    bias = normal.inv_cdf(below)
+    acceleration = float((influence**3).sum()) / (6 * spread**1.5)
+
+    def level(z: float) -> float:
+        shrink = 1 - acceleration * (bias + z)
+        return normal.cdf(bias + (bias + z) / shrink) if shrink > 0 else float("nan")
+
+    z = normal.inv_cdf(0.5 + confidence / 2)
+    low, high = level(-z), level(z)
+    return (low, high) if 0 <= low < high <= 1 else None
