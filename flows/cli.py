@@ -1,0 +1,204 @@
+"""The ``etude`` command: starts flows and prints what they found. Everything heavy is imported by the command
+that needs it, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from etude.errors import EtudeError, ExperimentError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+
+EXPERIMENT = click.argument("file", type=click.Path(path_type=Path))
+JSON = click.option("--json", "as_json", is_flag=True, help="End with one JSON object on standard output.")
+SET = click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Overrule a key of the file.")
+FRESH = click.option("--fresh", is_flag=True, help="Compute every step again, reuse none.")
+
+
+class Interrupted(BaseException):
+    """SIGTERM arrived: unwind, so that the run is closed as KILLED and no child is left."""
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="etude")
+@click.option("--debug", is_flag=True, help="Show tracebacks and Prefect's own log.")
+def etude(debug: bool) -> None:
+    """Train a neural network on a table, and be able to prove what was done.
+
+    \b
+    etude init table.csv --target price     writes an experiment file for a table
+    etude check price.yaml                  says what would happen, trains nothing
+    etude run price.yaml                    trains, tests, logs all of it to MLflow
+    etude ui                                shows the runs
+
+    Exit codes: 0 done, 1 a fault of ours, 2 something for you to change, 3 training diverged, 5 disk full,
+    6 held by another process, 7 a negative verdict, 130 / 143 interrupted.
+    """
+
+
+@etude.command()
+@EXPERIMENT
+@SET
+@FRESH
+@JSON
+def run(file: Path, overrides: tuple[str, ...], fresh: bool, as_json: bool) -> None:
+    """Train the experiment in FILE.
+
+    \b
+    etude run examples/penguins.yaml
+    etude run examples/penguins.yaml --set train.epochs=5 --set seed=1
+    """
+    from flows.commands import run_experiment
+
+    _print_json(run_experiment(file, overrides, fresh=fresh, as_json=as_json).as_json(), as_json)
+
+
+@etude.command()
+@EXPERIMENT
+@SET
+@JSON
+def check(file: Path, overrides: tuple[str, ...], as_json: bool) -> None:
+    """Read the file and its data, say what would happen, train nothing."""
+    from flows.commands import check_experiment
+
+    _print_json(check_experiment(file, overrides, as_json=as_json), as_json)
+
+
+@etude.command()
+@click.argument("data")
+@click.option("--target", required=True, help="The column to predict.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Default: the table's name with .yaml.")
+@JSON
+def init(data: str, target: str, output: Path | None, as_json: bool) -> None:
+    """Look at the table DATA and write a commented experiment file for it."""
+    from flows.commands import init_experiment
+
+    _print_json(init_experiment(data, target, output, as_json=as_json), as_json)
+
+
+@etude.command()
+@click.argument("run_id")
+@JSON
+def rerun(run_id: str, as_json: bool) -> None:
+    """Run RUN_ID again from what MLflow holds, and say whether it came out the same (else exit code 7)."""
+    from flows.commands import rerun_run
+
+    answer, identical = rerun_run(run_id, as_json=as_json)
+    _print_json(answer, as_json)
+    if not identical:
+        sys.exit(7)
+
+
+@etude.command()
+@EXPERIMENT
+@click.option("--cron", required=True, help='When, as five fields: "0 3 * * *" is every night at three.')
+@click.option("--timezone", default="UTC", show_default=True, help="Whose clock the cron fields mean.")
+@click.option("--pool", help="A Prefect work pool; without it the schedule is served from this terminal.")
+def schedule(file: Path, cron: str, timezone: str, pool: str | None) -> None:
+    """Run FILE on a schedule. Served here until Ctrl-C, or handed to a work pool.
+
+    \b
+    etude schedule examples/penguins.yaml --cron "0 3 * * *" --timezone Europe/Berlin
+    """
+    from flows.commands import schedule_experiment
+
+    schedule_experiment(file, cron, timezone, pool)
+
+
+@etude.command()
+@click.option("--mlflow-port", default=5000, show_default=True)
+@click.option("--prefect-port", default=4200, show_default=True)
+def ui(mlflow_port: int, prefect_port: int) -> None:
+    """Serve both UIs on localhost until Ctrl-C."""
+    from flows.commands import serve_uis
+
+    serve_uis(mlflow_port, prefect_port)
+
+
+@etude.command()
+@JSON
+def store(as_json: bool) -> None:
+    """Show what .etude holds and how large it is, and verify every stored object."""
+    from flows.commands import show_store
+
+    _print_json(show_store(as_json=as_json), as_json)
+
+
+@etude.command()
+def schema() -> None:
+    """Print the JSON schema of the experiment file; editors complete from it."""
+    from etude.experiment import Experiment
+
+    click.echo(json.dumps(Experiment.model_json_schema(), indent=2))
+
+
+def main() -> NoReturn:
+    """The command with its exit codes: every fault ends as one line, never as a traceback unless asked for."""
+    _handle_sigterm()
+    debug = "--debug" in sys.argv
+    if debug:
+        sys.argv.remove("--debug")
+        os.environ["ETUDE_DEBUG"] = "1"
+    sys.exit(_guarded(lambda: etude(standalone_mode=False), debug))
+
+
+def _guarded(command: Callable[[], Any], debug: bool) -> int:
+    try:
+        command()
+    except EtudeError as error:
+        return _fail(str(error), error.exit_code, debug, error)
+    except click.exceptions.Abort:
+        return 130
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except KeyboardInterrupt:
+        return _fail("interrupted; the run is closed as KILLED", 130, debug)
+    except Interrupted:
+        return _fail("terminated; the run is closed as KILLED", 143, debug)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except SystemExit as error:
+        return error.code if isinstance(error.code, int) else 1
+    except Exception as error:
+        told = f"E000 a fault of ours: {type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        return _fail(f"{told}; `etude --debug ...` shows where", 1, debug, error)
+    return 0
+
+
+def _fail(line: str, code: int, debug: bool, error: BaseException | None = None) -> int:
+    if debug and error is not None:
+        traceback.print_exception(error)
+    click.echo(line, err=True)
+    if "--json" in sys.argv:
+        told = {"error": {"code": getattr(error, "code", ""), "message": line, "exit_code": code}}
+        click.echo(json.dumps(told))
+    return code
+
+
+def _handle_sigterm() -> None:
+    def unwind(number: int, frame: FrameType | None) -> None:
+        raise Interrupted
+
+    signal.signal(signal.SIGTERM, unwind)
+
+
+def _print_json(answer: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(answer, ensure_ascii=False, allow_nan=False))
+
+
+def usage_error(what: str, mend: str) -> ExperimentError:
+    return ExperimentError("E101", what, mend=mend)

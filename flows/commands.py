@@ -1,0 +1,202 @@
+"""What the commands do, one function each. Imported by a command when it runs, never for ``--help``."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from rich.markup import escape
+from rich.table import Table
+
+from etude import experiment_file
+from etude.errors import ExperimentError, nearest
+from etude.home import home
+from flows.terminal import console, print_result, shown_on
+
+if TYPE_CHECKING:
+    from etude.experiment import Experiment
+    from tasks.result import RunResult
+
+
+def run_experiment(file: Path, overrides: tuple[str, ...], *, fresh: bool, as_json: bool) -> RunResult:
+    """Trains the experiment of ``file`` in the flow ``train``."""
+    experiment = experiment_file.load(file, overrides)
+    check_source(experiment, file)
+    from tasks.prefect_api import start_early
+
+    start_early(home() / "prefect")  # its start overlaps with the imports below
+    out = console(json=as_json)
+    with shown_on(out):
+        from flows.train import train
+
+        result = train(experiment, folder=str(file.parent.absolute()), fresh=fresh)
+    print_result(out, result, str(file))
+    return result
+
+
+def check_source(experiment: Experiment, file: Path) -> None:
+    """A source that is a path must exist: that is an error of the file, and leaves no run."""
+    source = experiment.data.source
+    if ":" in source.partition("/")[0] or any(c in source for c in "*?["):
+        return
+    path = file.parent / source
+    if not path.exists() and not path.is_symlink():
+        there = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+        raise ExperimentError(
+            "E001",
+            "data.source must exist (a path is relative to the experiment file)",
+            where=str(file),
+            value=source,
+            mend=nearest(path.name, sorted(there)),
+        )
+
+
+def check_experiment(file: Path, overrides: tuple[str, ...], *, as_json: bool) -> dict[str, Any]:
+    """Collect to encode without a run: what the columns are, what the split and the network would be."""
+    from etude.steps.clean import clean
+    from etude.steps.collect import collect
+    from etude.steps.encode import encode
+    from etude.steps.split import split
+    from etude.steps.train import built
+    from etude.store import Store
+
+    experiment = experiment_file.load(file, overrides)
+    check_source(experiment, file)
+    data, folder = experiment.data, str(file.parent.absolute())
+    with TemporaryDirectory() as temporary:
+        store = Store(Path(temporary))
+        collected = collect(store, data, experiment.split, folder)
+        cleaned = clean(store, collected.outputs, data, experiment.clean)
+        parts = split(store, cleaned.outputs, data, experiment.split, experiment.seed)
+        encoded = encode(
+            store, cleaned.outputs, parts.outputs, data, experiment.split, experiment.seed
+        )
+        network = built(encoded.outputs, experiment.network, experiment.seed)
+        columns = described_columns(store.get(collected.outputs.schema))
+    parameters = sum(p.numel() for p in network.parameters())
+    batches = -(-parts.outputs.train // experiment.train.batch_size)
+    out = console(json=as_json)
+    out.print(_columns_table(columns))
+    steps = {"collect": collected, "clean": cleaned, "split": parts, "encode": encoded}
+    for name, outcome in steps.items():
+        out.print(f"  [cyan]{name:<9}[/cyan] {escape(outcome.record.summary)}")
+        for warning in outcome.record.warnings:
+            out.print(f"  [yellow]{'warning':<9}[/yellow] {escape(warning)}")
+    out.print(
+        f"  [cyan]train    [/cyan] would train {parameters:,} parameters ({experiment.network.kind}) for "
+        f"{cleaned.outputs.task} of {escape(data.target)}, {batches} steps an epoch, "
+        f"at most {experiment.train.epochs} epochs"
+    )
+    out.print(f"[bold]next:[/bold]\n  etude run {escape(str(file))}")
+    return {
+        "experiment": experiment.resolved(),
+        "columns": columns,
+        "task": cleaned.outputs.task,
+        "rows": {"train": parts.outputs.train, "validation": parts.outputs.validation, "test": parts.outputs.test},
+        "parameters": parameters,
+        "digests": {"snapshot": collected.digest, "split": parts.digest, "encoder": encoded.digest},
+        "warnings": [w for outcome in steps.values() for w in outcome.record.warnings],
+    }
+
+
+def described_columns(schema: bytes) -> list[dict[str, Any]]:
+    """Name, kind and evidence of every column."""
+    import json
+
+    from etude.schema import Schema
+
+    return [
+        {"name": c.name, "kind": c.kind, "evidence": c.evidence} for c in Schema.from_json(json.loads(schema)).columns
+    ]
+
+
+def _columns_table(columns: list[dict[str, Any]]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for heading in ("column", "kind", "because"):
+        table.add_column(heading)
+    for column in columns[:60]:
+        table.add_row(escape(column["name"]), column["kind"], f"[dim]{escape(column['evidence'])}[/dim]")
+    if len(columns) > 60:
+        table.add_row(f"... {len(columns) - 60} more", "", "")
+    return table
+
+
+def init_experiment(source: str, target: str, output: Path | None, *, as_json: bool) -> dict[str, Any]:
+    """A commented experiment file beside the caller, for the table ``source``."""
+    from etude.draft import draft
+    from etude.files import write_atomically
+
+    path = output or Path(f"{Path(source).name.split('.')[0] or 'experiment'}.yaml")
+    if path.exists():
+        raise ExperimentError(
+            "E122", "the experiment file must not exist yet", where=str(path), mend="choose another name with -o"
+        )
+    relative = os.path.relpath(source, path.parent) if Path(source).exists() else source
+    text = draft(source, target, shown_source=relative)
+    write_atomically(path, text.encode())
+    out = console(json=as_json)
+    out.print(f"wrote {escape(str(path))}")
+    out.print(f"[bold]next:[/bold]\n  etude check {escape(str(path))}\n  etude run {escape(str(path))}")
+    return {"file": str(path), "experiment": text}
+
+
+def rerun_run(run_id: str, *, as_json: bool) -> tuple[dict[str, Any], bool]:
+    """The flow ``rerun``, its ladder as a table, its verdict."""
+    from tasks.prefect_api import start_early
+
+    start_early(home() / "prefect")
+    out = console(json=as_json)
+    with shown_on(out):
+        from flows.rerun import rerun
+
+        found = rerun(run_id)
+    table = Table(box=None, pad_edge=False)
+    for heading in ("stage", "first run", "this run", ""):
+        table.add_column(heading)
+    for rung in found.ladder:
+        mark = "[green]same[/green]" if rung.same else "[red]differs[/red]"
+        table.add_row(rung.stage, rung.before[:12], rung.now[:12], mark)
+    out.print()
+    out.print(table)
+    verdict = found.result.verdicts["rerun"]
+    out.print(f"[bold]rerun:[/bold] {verdict.verdict}. {escape(verdict.sentence)}")
+    return found.as_json(), found.identical
+
+
+def schedule_experiment(file: Path, cron: str, timezone: str, pool: str | None) -> None:
+    """A Prefect deployment of the flow ``train`` with the experiment as its parameter."""
+    experiment = experiment_file.load(file)
+    check_source(experiment, file)
+    from flows.schedule import deploy, serve
+
+    folder = str(file.parent.absolute())
+    if pool:
+        deploy(experiment, folder, cron, timezone, pool)
+    else:
+        serve(experiment, folder, cron, timezone)
+
+
+def serve_uis(mlflow_port: int, prefect_port: int) -> None:
+    from flows.ui import serve
+
+    serve(mlflow_port, prefect_port)
+
+
+def show_store(*, as_json: bool) -> dict[str, Any]:
+    """Bytes by part of ``.etude`` and every stored object whose bytes no longer match its name."""
+    from etude.store import Store
+
+    root = home()
+    sizes = {
+        path.name: sum(f.stat().st_size for f in path.rglob("*") if f.is_file()) if path.is_dir() else path.stat().st_size
+        for path in (sorted(root.iterdir()) if root.is_dir() else [])
+    }
+    damaged = [str(path) for path in Store(root / "store").damaged()]
+    out = console(json=as_json)
+    for name, size in sizes.items():
+        out.print(f"  {name:<12} {size / 1e6:10.2f} MB")
+    out.print(f"{escape(str(root))}: {sum(sizes.values()) / 1e6:.2f} MB; delete the folder and Etude's own state is gone")
+    out.print("every stored object has the sha256 of its name" if not damaged else f"damaged: {', '.join(damaged)}")
+    return {"home": str(root), "bytes": sizes, "damaged": damaged}

@@ -1,0 +1,140 @@
+"""What a person sees: a line per task, a live bar over the epochs, a table at the end. Quiet when not a terminal."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from tasks.progress import Done, Listener, listening
+
+if TYPE_CHECKING:
+    from etude.training import Epoch
+    from tasks.result import RunResult
+    from tasks.run import Run
+
+TASKS = ("collect", "clean", "split", "encode", "train", "validate", "test", "register")
+
+
+def console(*, json: bool) -> Console:
+    """Progress goes to standard output for people, to standard error when ``--json`` owns standard output."""
+    return Console(stderr=json, highlight=False, soft_wrap=False)
+
+
+class TerminalListener(Listener):
+    """Draws on a terminal; off a terminal it prints the tasks' lines without colour or bar."""
+
+    def __init__(self, out: Console) -> None:
+        super().__init__()
+        self.out = out
+        self.run: Run | None = None
+        self._bar: Progress | None = None
+
+    def opened(self, run: Run) -> None:
+        self.run = run
+        self.out.print(f"[bold]{escape(run.experiment.name)}[/bold]  run {run.run_id}", style="default")
+
+    def started(self, task: str) -> None:
+        if task == "train" and self.out.is_terminal:
+            self._bar = Progress(
+                TextColumn("  train    epoch"),
+                MofNCompleteColumn(),
+                BarColumn(bar_width=24),
+                TextColumn("loss {task.fields[train]:.4f} train  {task.fields[validation]:.4f} validation"),
+                TimeRemainingColumn(),
+                console=self.out,
+                transient=True,
+            )
+            self._bar.start()
+            self._bar.add_task("train", train=float("nan"), validation=float("nan"))
+
+    def epoch(self, epoch: Epoch, epochs: int) -> None:
+        if self._bar is not None:
+            self._bar.update(
+                self._bar.task_ids[0],
+                completed=epoch.epoch,
+                total=epochs,
+                train=epoch.train_loss,
+                validation=epoch.validation_loss,
+            )
+
+    def done(self, done: Done) -> None:
+        self.stop()
+        again = f"  [dim](reused from run {done.reused_from[:8]})[/dim]" if done.reused_from else ""
+        self.out.print(
+            f"  [cyan]{done.task:<9}[/cyan] {escape(done.summary)}{again}  [dim]{done.seconds:.1f} s[/dim]"
+        )
+        for warning in done.warnings:
+            self.out.print(f"  [yellow]{'warning':<9}[/yellow] {escape(warning)}")
+
+    def stop(self) -> None:
+        """No bar is left on the terminal."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+
+@contextmanager
+def shown_on(out: Console) -> Iterator[TerminalListener]:
+    """Runs inside are shown on ``out``."""
+    terminal = TerminalListener(out)
+    with listening(terminal):
+        try:
+            yield terminal
+        finally:
+            terminal.stop()
+
+
+def print_result(out: Console, result: RunResult, file: str) -> None:
+    """The table of scores, the verdicts, where the run is and what to type next."""
+    out.print()
+    out.print(_scores(result))
+    for name, verdict in result.verdicts.items():
+        out.print(f"[bold]{escape(name)}:[/bold] {escape(verdict.verdict)}. {escape(verdict.sentence)}")
+    out.print(f"[bold]run:[/bold] {result.run_id} in {escape(result.tracking_uri)}", soft_wrap=True)
+    out.print(f"[bold]model:[/bold] mlflow.pyfunc.load_model('{result.model_uri}')", soft_wrap=True)
+    out.print("[bold]next:[/bold]")
+    commands = {
+        "etude ui": "look at it in MLflow and Prefect",
+        f"etude rerun {result.run_id}": "prove that it comes out the same",
+        f"etude run {file} --set train.learning_rate=0.01": "try something else",
+    }
+    for command, why in commands.items():
+        out.print(f"  {escape(command)}  [dim]# {why}[/dim]", soft_wrap=True)
+
+
+def _scores(result: RunResult) -> Table:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("metric")
+    for heading in ("validation", "test", "95 % interval", "baseline"):
+        table.add_column(heading, justify="right")
+    suffixes = ("_low", "_high", "/score", "/rows", "/seconds")
+    for name in result.metrics:
+        if not name.startswith("test/") or name.endswith(suffixes):
+            continue
+        metric = name.removeprefix("test/")
+        low, high = result.metrics.get(f"{name}_low"), result.metrics.get(f"{name}_high")
+        table.add_row(
+            metric,
+            _number(result.metrics.get(f"validation/best_{metric}")),
+            _number(result.metrics[name]),
+            "" if low is None or high is None else f"{_number(low)} to {_number(high)}",
+            _number(result.metrics.get(f"baseline/{metric}")),
+        )
+    return table
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.4f}" if abs(value) < 100 else f"{value:,.1f}"
+
+
+def is_terminal() -> bool:
+    return sys.stdout.isatty()

@@ -1,0 +1,40 @@
+"""The main flow: a table becomes a trained network, and every step is in MLflow.
+
+By hand, without Prefect: call the functions of ``etude.steps`` in this order.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from etude.experiment import Experiment
+from tasks.clean import clean_table
+from tasks.collect import collect_table
+from tasks.encode import encode_columns
+from tasks.linked import linked_run
+from tasks.prefect_api import embedded_flow
+from tasks.register import register_model
+from tasks.result import RunResult, result_of
+from tasks.split import split_rows
+from tasks.test import open_test_set
+from tasks.train import train_network
+from tasks.validate import validate_network
+
+
+@embedded_flow(name="train")
+def train(experiment: Experiment, data: Any = None, folder: str = ".", fresh: bool = False) -> RunResult:
+    """Trains the experiment on its source, or on ``data`` (a pandas DataFrame) when that is given.
+
+    A relative source starts at ``folder``. ``fresh`` computes every step again. Raises what the tasks raise:
+    DataError, DivergedError, ...; the MLflow run is then FAILED, after a signal KILLED.
+    """
+    with linked_run(experiment, folder=folder, fresh=fresh) as run:
+        collected = collect_table(run, data)
+        cleaned = clean_table(run, collected)
+        parts = split_rows(run, cleaned)
+        encodings = encode_columns(run, cleaned, parts)
+        trained = train_network(run, encodings)
+        validated = validate_network(run, encodings, trained)
+        tested = open_test_set(run, cleaned, parts, encodings, trained, validated)
+        registered = register_model(run, collected, encodings, trained, tested)
+        return result_of(run, collected, parts, encodings, trained, validated, tested, registered)

@@ -1,0 +1,65 @@
+"""A first experiment file for a table: what was seen, as comments, beside the keys that it led to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+
+from etude.errors import DataError, nearest
+from etude.experiment import Data
+from etude.schema import Column, Schema
+
+
+def draft(source: str, target: str, *, shown_source: str | None = None) -> str:
+    """The text of an experiment file that runs as it stands. Raises DataError as a run would."""
+    from etude import parsing, reading, schema
+    from etude import target as targets
+
+    data = Data(source=source, target=target)
+    raw = reading.read(data, Path.cwd())
+    if target not in raw.table.column_names:
+        raise DataError(
+            "E076",
+            "--target must name a column of the table",
+            where=raw.source,
+            value=target,
+            mend=nearest(target, list(raw.table.column_names)),
+        )
+    kinds = schema.infer(raw.table, data)
+    parsed = parsing.parse(raw.table, kinds).table
+    column = parsed.column(target)
+    task = targets.task_of(column.drop_null(), "auto", target)
+    name = Path(source).name.split(".")[0] or "experiment"
+    lines = [
+        f"# {raw.table.num_rows:,} rows, {raw.table.num_columns} columns; {task} of {target}",
+        f"name: {_scalar(name)}",
+        "seed: 0",
+        "data:",
+        f"  source: {_scalar(shown_source or source)}   # relative to this file",
+        f"  target: {_scalar(target)}",
+        "  # drop: []        # columns never used, for example what is known only after the outcome",
+        "  # missing: []     # more tokens that mean missing",
+        "  # columns:        # kinds as inferred; write a line here to overrule one",
+        *(f"  #   {_scalar(c.name)}: {c.kind}   # {c.evidence}" for c in _others(kinds, target)),
+    ]
+    if column.null_count:
+        lines += [
+            f"clean: {{missing_target: drop}}   # {column.null_count:,} rows have no {target}: they are left out",
+        ]
+    lines += [
+        "split: {by: stratified, test: 0.2, validation: 0.2}   # or random, group, time, column",
+        "network: {kind: mlp, hidden: [128, 128], dropout: 0.1}",
+        "train: {epochs: 100, batch_size: 64, learning_rate: 0.001, patience: 10}",
+    ]
+    return "\n".join(line.replace("\n", " ") for line in lines) + "\n"
+
+
+def _others(kinds: Schema, target: str) -> list[Column]:
+    return [column for column in kinds.columns if column.name != target]
+
+
+def _scalar(text: str) -> str:
+    """The text as YAML reads it back, on one line."""
+    dumped: str = yaml.safe_dump(text, allow_unicode=True, width=10**6).strip()
+    return dumped.removesuffix("\n...").strip()

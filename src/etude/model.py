@@ -1,0 +1,173 @@
+"""The trained model as a whole: raw rows in, predictions out. A folder without a pickle, loadable anywhere.
+
+``model.json`` holds the format, the schema and the network's shape; ``encoder.safetensors`` and
+``weights.safetensors`` what was learned. MLflow loads the same folder through ``_load_pyfunc``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from etude.errors import DataError, EtudeError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    import pyarrow as pa
+    import torch
+
+    from etude.encoding import Encoder
+    from etude.experiment import Network
+    from etude.schema import Schema
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Model:
+    """``predict`` takes rows as they come from the source: any column order, further columns are ignored."""
+
+    schema: Schema
+    encoder: Encoder
+    network: torch.nn.Module
+    threads: int
+
+    def predict(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """One row each: ``prediction`` (the label's text, or the value in the target's unit) and, for classes,
+        ``probability_<label>``. Raises DataError E044 naming the columns that are missing.
+        """
+        import pandas as pd
+
+        table = self.parsed(rows)
+        outputs = self.outputs(table)
+        target = self.encoder.target
+        if target.task == "regression":
+            return pd.DataFrame({"prediction": in_unit(outputs, target)}, index=rows.index)
+        shares = probabilities(outputs)
+        labels = pd.Series(target.labels, dtype=object)
+        frame = pd.DataFrame({"prediction": labels.take(shares.argmax(axis=1)).to_numpy()}, index=rows.index)
+        for i, label in enumerate(target.labels):
+            frame[f"probability_{label}"] = shares[:, i]
+        return frame
+
+    def parsed(self, rows: pd.DataFrame) -> pa.Table:
+        """The canonical table of the columns that the encoder reads."""
+        from etude import parsing
+
+        needed = [column.name for column in self.encoder.columns]
+        missing = [name for name in needed if name not in rows.columns]
+        if missing:
+            raise DataError(
+                "E044",
+                "every column that the model was trained on must be there",
+                value=", ".join(missing[:10]),
+                mend="add the columns; empty cells are allowed",
+            )
+        return parsing.parse(parsing.from_frame(rows[needed]), self.schema, needed).table
+
+    def outputs(self, table: pa.Table) -> np.ndarray[Any, np.dtype[np.float32]]:
+        """The network's outputs for canonical rows, float32[n, outputs], the same bits for a row in any company."""
+        import torch
+
+        from etude import inference
+
+        encoded = self.encoder.transform(table)
+        with inference.exact(self.threads):
+            found = inference.predict(
+                self.network, torch.from_numpy(encoded.numbers), torch.from_numpy(encoded.categories)
+            )
+        array: np.ndarray[Any, np.dtype[np.float32]] = found.numpy()
+        return array
+
+
+def probabilities(outputs: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Softmax over the outputs, in float64, rows sum to 1."""
+    import numpy as np
+
+    shifted = outputs.astype(np.float64) - outputs.max(axis=1, keepdims=True)
+    powers = np.exp(shifted)
+    shares: np.ndarray[Any, np.dtype[np.float64]] = powers / powers.sum(axis=1, keepdims=True)
+    return shares
+
+
+def in_unit(outputs: np.ndarray[Any, Any], target: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Standardised outputs back in the target's own unit, float64[n]."""
+    values: np.ndarray[Any, np.dtype[np.float64]] = (
+        outputs[:, 0].astype("float64") * target.scale + target.mean
+    )
+    return values
+
+
+def folder_files(
+    schema: Schema, encoder: bytes, weights: bytes, network: Network, sizes: Mapping[str, Any], threads: int
+) -> dict[str, bytes]:
+    """The files of a model folder by name."""
+    described = {
+        "format": FORMAT_VERSION,
+        "schema": schema.to_json(),
+        "network": network.model_dump(mode="json"),
+        "sizes": dict(sizes),
+        "threads": threads,
+    }
+    return {
+        "model.json": json.dumps(described, ensure_ascii=False, indent=1).encode(),
+        "encoder.safetensors": encoder,
+        "weights.safetensors": weights,
+    }
+
+
+def from_files(files: Mapping[str, bytes]) -> Model:
+    """The model of a folder's files. Raises EtudeError E130 for a format that this version does not read."""
+    from etude import networks, weights
+    from etude.encoding import Encoder
+    from etude.experiment import Network
+    from etude.schema import Schema
+
+    described = json.loads(files["model.json"])
+    if described["format"] != FORMAT_VERSION:
+        raise EtudeError(
+            "E130",
+            f"the model's format must be {FORMAT_VERSION}",
+            value=described["format"],
+            mend="use a newer Etude",
+        )
+    sizes = described["sizes"]
+    network = networks.build(
+        Network(**described["network"]),
+        numbers=sizes["numbers"],
+        cardinalities=tuple(sizes["cardinalities"]),
+        outputs=sizes["outputs"],
+        seed=0,
+    )
+    network.load_state_dict(weights.from_bytes(files["weights.safetensors"]))
+    network.eval()
+    return Model(
+        Schema.from_json(described["schema"]),
+        Encoder.from_bytes(files["encoder.safetensors"]),
+        network,
+        described["threads"],
+    )
+
+
+def load(folder: Path) -> Model:
+    """The model in ``folder``."""
+    return from_files({path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()})
+
+
+class PyFunc:
+    """What ``mlflow.pyfunc.load_model`` gives: ``predict(rows)``."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+
+    def predict(self, rows: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
+        return self.model.predict(rows)
+
+
+def _load_pyfunc(path: str) -> PyFunc:
+    """MLflow's entry for ``loader_module: etude.model``."""
+    return PyFunc(load(Path(path)))

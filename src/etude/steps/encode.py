@@ -1,0 +1,125 @@
+"""Encode: an encoder fitted on train rows alone, and the numbers of train and validation.
+
+The test rows stay closed: the test step encodes them itself.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from etude.experiment import Data, Split
+from etude.outcome import Outcome, Record, put_files
+from etude.steps.clean import Cleaned
+from etude.steps.split import Parts, positions
+from etude.store import Ref, Store
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from etude.encoding import Encoder
+
+
+@dataclass(frozen=True)
+class Encodings:
+    """The encoder's bytes and, per part, its numbers, categories and targets (safetensors)."""
+
+    encoder: Ref
+    train: Ref
+    validation: Ref
+    numbers: int
+    cardinalities: tuple[int, ...]
+    outputs: int
+    task: str
+    digest: str
+
+
+def encode(
+    store: Store, cleaned: Cleaned, parts: Parts, data: Data, settings: Split, seed: int
+) -> Outcome[Encodings]:
+    """Numbers for the network. Raises DataError: E097 a copy of the target, E060 no usable column."""
+    from etude import encoding, snapshot
+    from etude.schema import Schema
+
+    table = snapshot.from_bytes(store.get(cleaned.table))
+    schema = Schema.from_json(json.loads(store.get(cleaned.schema)))
+    rows = positions(store, parts)
+    train, validation = table.take(rows["train"]), table.take(rows["validation"])
+    features = feature_names(table.column_names, data, settings)
+    encoder = encoding.fit(train, schema, data, cleaned.task, seed, features=features)
+    known = encoder.target.knows(validation.column(data.target))
+    encodings = Encodings(
+        encoder=store.put(encoder.to_bytes()),
+        train=store.put(arrays(encoder, train)),
+        validation=store.put(arrays(encoder, validation.filter(known))),
+        numbers=len(encoder.number_names),
+        cardinalities=encoder.cardinalities,
+        outputs=len(encoder.target.labels) or 1,
+        task=cleaned.task,
+        digest=encoder.digest(),
+    )
+    record = _record(store, encoder, features, encoder.counts(validation), int((~known).sum()))
+    return Outcome(encodings, record, encodings.digest)
+
+
+def feature_names(names: list[str], data: Data, settings: Split) -> list[str]:
+    """The columns that may become features: not the target, not dropped, not the split's own group or part."""
+    apart = {data.target, *data.drop}
+    if settings.by in ("group", "column"):
+        apart.add(str(settings.column))
+    return [name for name in names if name not in apart]
+
+
+def arrays(encoder: Encoder, table: pa.Table) -> bytes:
+    """``numbers`` float32[n, d], ``categories`` int64[n, c], ``target`` int64[n] or float32[n], as safetensors."""
+    from safetensors.numpy import save
+
+    encoded = encoder.transform(table)
+    target = encoder.target.encode(table.column(encoder.target.name))
+    if encoder.target.task == "regression":
+        target = target.astype(np.float32)
+    content: bytes = save(
+        {
+            "numbers": np.ascontiguousarray(encoded.numbers),
+            "categories": np.ascontiguousarray(encoded.categories),
+            "target": np.ascontiguousarray(target),
+        }
+    )
+    return content
+
+
+def _record(store: Store, encoder: Encoder, features: list[str], unseen: Any, unknown: int) -> Record:
+    left_out = {item.name: item.reason for item in encoder.left_out}
+    described = {
+        "columns_in": features,
+        "numbers_out": list(encoder.number_names),
+        "cardinalities": list(encoder.cardinalities),
+        "left_out": left_out,
+        "labels": list(encoder.target.labels),
+        "unseen_in_validation": unseen,
+    }
+    width = len(encoder.number_names)
+    summary = f"{len(features)} columns to {width} numbers and {len(encoder.cardinalities)} categories"
+    if left_out:
+        summary += f"; left out: {', '.join(f'{name} ({reason})' for name, reason in left_out.items())}"
+    return Record(
+        metrics={
+            "encode/columns_in": len(features),
+            "encode/numbers_out": width,
+            "encode/categories_out": len(encoder.cardinalities),
+            "encode/columns_left_out": len(left_out),
+        },
+        tags={"encoder.sha256": encoder.digest()},
+        files=put_files(
+            store, {"encode/encoder.json": json.dumps(described, ensure_ascii=False, indent=1).encode()}
+        ),
+        summary=summary,
+        warnings=(
+            f"{unknown} validation rows have labels that train does not know; they are left out (E086)",
+        )
+        if unknown
+        else (),
+    )

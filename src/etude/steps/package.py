@@ -1,0 +1,97 @@
+"""Package: encoder, network and schema in one folder that takes raw rows, tried before it is handed on."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from etude.errors import EtudeError
+from etude.experiment import Data, Network, Train
+from etude.outcome import Outcome, Record, put_files
+from etude.steps.collect import Collected
+from etude.steps.encode import Encodings
+from etude.steps.test import Tested
+from etude.steps.train import Trained
+from etude.store import Ref, Store
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+EXAMPLE_ROWS = 5
+
+
+@dataclass(frozen=True)
+class Packaged:
+    """The model folder's files by name; ``inputs`` the raw columns; ``example`` a few raw rows as JSON lines."""
+
+    files: dict[str, Ref]
+    inputs: tuple[str, ...]
+    labels: tuple[str, ...]
+    example: Ref
+    digest: str
+
+
+def package(
+    store: Store,
+    collected: Collected,
+    encodings: Encodings,
+    trained: Trained,
+    tested: Tested,
+    data: Data,
+    network: Network,
+    settings: Train,
+) -> Outcome[Packaged]:
+    """The model of this run. Raises EtudeError E130 when the packed model does not answer raw rows."""
+    from etude import model, snapshot
+    from etude.encoding import Encoder
+    from etude.experiment import digest_of
+    from etude.schema import Schema
+
+    schema = Schema.from_json(json.loads(store.get(collected.schema)))
+    encoder_bytes = store.get(encodings.encoder)
+    encoder = Encoder.from_bytes(encoder_bytes)
+    sizes = {
+        "numbers": encodings.numbers,
+        "cardinalities": list(encodings.cardinalities),
+        "outputs": encodings.outputs,
+    }
+    files = model.folder_files(
+        schema, encoder_bytes, store.get(trained.weights), network, sizes, settings.threads
+    )
+    inputs = tuple(column.name for column in encoder.columns)
+    table = snapshot.from_bytes(store.get(collected.table)).select(inputs).slice(0, EXAMPLE_ROWS)
+    rows = raw_rows(table)
+    _try(files, rows)
+    refs = put_files(store, files)
+    digest = digest_of({name: ref.sha256 for name, ref in refs.items()})
+    packaged = Packaged(refs, inputs, encoder.target.labels, store.put(json.dumps(rows).encode()), digest)
+    size = sum(ref.size for ref in refs.values())
+    record = Record(
+        metrics={"register/model_bytes": size},
+        tags={"model.sha256": digest},
+        summary=f"one model of {size / 1e6:.2f} MB that takes {len(inputs)} raw columns",
+    )
+    return Outcome(packaged, record, digest)
+
+
+def raw_rows(table: pa.Table) -> list[dict[str, Any]]:
+    """Rows as plain JSON values: dates as ISO text, missing as None."""
+    import datetime
+
+    def plain(value: Any) -> Any:
+        return value.isoformat() if isinstance(value, datetime.datetime) else value
+
+    return [{name: plain(value) for name, value in row.items()} for row in table.to_pylist()]
+
+
+def _try(files: dict[str, bytes], rows: list[dict[str, Any]]) -> None:
+    import pandas as pd
+
+    from etude import model
+
+    answers = model.from_files(files).predict(pd.DataFrame(rows))
+    if len(answers) != len(rows) or answers["prediction"].isna().any():
+        raise EtudeError(
+            "E130", "the packed model must answer every raw row", value=f"{len(answers)} answers"
+        )

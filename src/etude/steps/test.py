@@ -1,0 +1,103 @@
+"""Test: the test rows are opened here, once, after validation has spoken."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from etude.experiment import Data, Network, Train
+from etude.outcome import Outcome, Record, put_files
+from etude.steps.clean import Cleaned
+from etude.steps.encode import Encodings, arrays
+from etude.steps.measuring import Measured, as_text, baseline, measured, methods, named, undefined
+from etude.steps.split import Parts, positions
+from etude.steps.train import Trained, part, trained_network
+from etude.steps.validate import Validated
+from etude.store import Ref, Store
+
+if TYPE_CHECKING:
+    from etude.encoding import Encoder
+
+
+@dataclass(frozen=True)
+class Tested:
+    """The outputs on the test rows (safetensors float32[n, outputs]); ``digest`` is their sha256."""
+
+    outputs: Ref
+    score: float | None
+    baseline: float | None
+    digest: str
+
+
+def test(
+    store: Store,
+    cleaned: Cleaned,
+    parts: Parts,
+    encodings: Encodings,
+    trained: Trained,
+    validated: Validated,
+    data: Data,
+    network: Network,
+    settings: Train,
+    seed: int,
+) -> Outcome[Tested]:
+    """The test metrics with intervals beside the baseline's. ``validated`` is asked for so that it comes first."""
+    from safetensors.numpy import save
+
+    from etude import inference, snapshot
+    from etude.encoding import Encoder
+
+    encoder = Encoder.from_bytes(store.get(encodings.encoder))
+    table = snapshot.from_bytes(store.get(cleaned.table)).take(positions(store, parts)["test"])
+    known = encoder.target.knows(table.column(data.target))
+    rows = part(store, store.put(arrays(encoder, table.filter(known))))
+    model = trained_network(store, encodings, trained, network, seed)
+    with inference.exact(settings.threads):
+        outputs = inference.predict(model, rows.numbers, rows.categories).numpy()
+    truth = rows.target.numpy()
+    found = measured(encoder.target, truth, outputs, seed)
+    floor = baseline(encoder.target, part(store, encodings.train).target.numpy(), truth, seed)
+    kept = store.put(save({"outputs": outputs}))
+    tested = Tested(kept, found.metrics[found.score].value, floor.metrics[found.score].value, kept.sha256)
+    unknown = int((~known).sum())
+    warnings = undefined(found)
+    if unknown:
+        warnings += (f"{unknown} test rows have labels that train does not know; they are left out (E086)",)
+    return Outcome(tested, _record(store, encoder, found, floor, warnings, tested.digest), tested.digest)
+
+
+def _record(
+    store: Store, encoder: Encoder, found: Measured, floor: Measured, warnings: tuple[str, ...], digest: str
+) -> Record:
+    kind = "majority class" if encoder.target.task == "classification" else "mean"
+    ours, theirs = found.metrics[found.score], floor.metrics[found.score]
+    detail = {
+        "rows": len(found.truth),
+        "metrics": named("test/", found),
+        "intervals": dict(methods(found)),
+        "baseline": named("baseline/", floor),
+        "baseline_kind": kind,
+    }
+    picture, figure = _picture(encoder, found)
+    return Record(
+        metrics=named("test/", found) | named("baseline/", floor) | {"test/rows": len(found.truth)},
+        tags={"predictions.sha256": digest, "baseline": kind},
+        files=put_files(
+            store, {f"test/{picture}.png": figure, "test/metrics.json": json.dumps(detail, indent=1).encode()}
+        ),
+        summary=f"{found.score} {as_text(ours)}; {kind} {as_text(theirs)}",
+        warnings=warnings,
+    )
+
+
+def _picture(encoder: Encoder, found: Measured) -> tuple[str, bytes]:
+    from etude.evaluation import confusion_counts
+    from etude.figures import confusion_matrix, residuals
+
+    if encoder.target.task == "regression":
+        return "residuals", residuals(found.truth, found.prediction)
+    labels = encoder.target.labels
+    return "confusion_matrix", confusion_matrix(
+        labels, confusion_counts(found.truth, found.prediction, len(labels))
+    )

@@ -1,0 +1,153 @@
+"""Train: the network learns from the training rows and is looked at on validation after every epoch."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from etude.experiment import Network, Train
+from etude.outcome import Outcome, Point, Record, put_files
+from etude.steps.encode import Encodings
+from etude.store import Ref, Store
+
+if TYPE_CHECKING:
+    import torch
+
+    from etude.training import Epoch, Fitted, Part
+
+OnEpoch = Callable[["Epoch", tuple[Point, ...]], None]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The best epoch's weights (safetensors), the history of all epochs (JSON), and the weights' digest."""
+
+    weights: Ref
+    history: Ref
+    best_epoch: int
+    epochs: int
+    stopped: str
+    parameters: int
+    digest: str
+
+
+def nothing(epoch: Epoch, points: tuple[Point, ...]) -> None:
+    """Nobody listens."""
+
+
+def train(
+    store: Store,
+    encodings: Encodings,
+    network: Network,
+    settings: Train,
+    seed: int,
+    on_epoch: OnEpoch = nothing,
+) -> Outcome[Trained]:
+    """The weights of the epoch with the lowest validation loss. Raises DivergedError E113, DataError E120."""
+    from etude import training, weights
+    from etude.figures import learning_curve
+
+    model = built(encodings, network, seed)
+    points: list[Point] = []
+
+    def heard(epoch: Epoch) -> None:
+        now = points_of(epoch)
+        points.extend(now)
+        on_epoch(epoch, now)
+
+    fitted = training.fit(
+        model,
+        part(store, encodings.train),
+        part(store, encodings.validation),
+        task=encodings.task,
+        outputs=encodings.outputs,
+        settings=settings,
+        seed=seed,
+        on_epoch=heard,
+    )
+    trained = Trained(
+        weights=store.put(weights.to_bytes(fitted.best)),
+        history=store.put(json.dumps([asdict(epoch) for epoch in fitted.history]).encode()),
+        best_epoch=fitted.best_epoch,
+        epochs=len(fitted.history),
+        stopped=fitted.stopped,
+        parameters=sum(p.numel() for p in model.parameters()),
+        digest=weights.digest(fitted.best),
+    )
+    figure = learning_curve(fitted.history, best_epoch=fitted.best_epoch)
+    return Outcome(trained, _record(store, trained, fitted, tuple(points), figure), trained.digest)
+
+
+def built(encodings: Encodings, network: Network, seed: int) -> torch.nn.Module:
+    """The untrained network for these encodings."""
+    from etude import networks
+
+    return networks.build(
+        network,
+        numbers=encodings.numbers,
+        cardinalities=encodings.cardinalities,
+        outputs=encodings.outputs,
+        seed=seed,
+    )
+
+
+def trained_network(
+    store: Store, encodings: Encodings, trained: Trained, network: Network, seed: int
+) -> torch.nn.Module:
+    """The network with the best epoch's weights."""
+    from etude import weights
+
+    model = built(encodings, network, seed)
+    model.load_state_dict(weights.from_bytes(store.get(trained.weights)))
+    return model
+
+
+def part(store: Store, ref: Ref) -> Part:
+    """A part's arrays as tensors."""
+    from safetensors.torch import load
+
+    from etude.training import Part
+
+    arrays = load(store.get(ref))
+    return Part(arrays["numbers"], arrays["categories"], arrays["target"])
+
+
+def points_of(epoch: Epoch) -> tuple[Point, ...]:
+    """The epoch as metric points, stamped now; undefined metrics are left out."""
+    now = time.time_ns() // 1_000_000
+    values: dict[str, float | None] = {
+        "train/loss": epoch.train_loss,
+        "validation/loss": epoch.validation_loss,
+        "train/learning_rate": epoch.learning_rate,
+        "train/gradient_norm": epoch.gradient_norm,
+        "train/weight_norm": epoch.weight_norm,
+        "train/epoch_seconds": epoch.seconds,
+        "train/rows_per_second": epoch.rows_per_second,
+        **{f"train/{name}": value for name, value in epoch.train.items()},
+        **{f"validation/{name}": value for name, value in epoch.validation.items()},
+    }
+    return tuple(Point(name, float(v), epoch.epoch, now) for name, v in values.items() if v is not None)
+
+
+def _record(
+    store: Store, trained: Trained, fitted: Fitted, points: tuple[Point, ...], figure: bytes
+) -> Record:
+    files: dict[str, Any] = {
+        "train/learning_curve.png": figure,
+        "train/history.json": store.get(trained.history),
+        "train/weights.safetensors": store.get(trained.weights),
+    }
+    return Record(
+        params={"train.parameters": str(trained.parameters)},
+        metrics={"train/best_epoch": trained.best_epoch, "train/epochs": trained.epochs},
+        tags={"weights.sha256": trained.digest, "initial_weights.sha256": fitted.initial_digest},
+        points=points,
+        files=put_files(store, files),
+        summary=(
+            f"{trained.parameters:,} parameters, {trained.epochs} epochs ({trained.stopped}), "
+            f"best epoch {trained.best_epoch}"
+        ),
+    )

@@ -1,0 +1,34 @@
+"""One MLflow run and one Prefect flow run, each knowing the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from etude.experiment import Experiment
+from tasks import tracking
+from tasks.progress import listener
+from tasks.run import Run
+
+
+@contextmanager
+def linked_run(experiment: Experiment, *, folder: str, fresh: bool = False) -> Iterator[Run]:
+    """The run of this flow: MLflow's tag ``prefect.flow_run_id`` and Prefect's tag ``mlflow:<run_id>``."""
+    from prefect.runtime import flow_run
+
+    flow_run_id = flow_run.id
+    tags = {"prefect.flow_run_id": str(flow_run_id), "prefect.flow_run_name": str(flow_run.name)}
+    with tracking.open_run(experiment, folder=folder, fresh=fresh, tags=tags if flow_run_id else {}) as run:
+        listener().opened(run)
+        if flow_run_id:
+            _tell_prefect(str(flow_run_id), run)
+        yield run
+
+
+def _tell_prefect(flow_run_id: str, run: Run) -> None:
+    from uuid import UUID
+
+    from prefect import get_client
+
+    with get_client(sync_client=True) as client:
+        client.update_flow_run(UUID(flow_run_id), tags=[f"mlflow:{run.run_id}", f"experiment:{run.experiment.name}"])

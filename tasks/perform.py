@@ -1,0 +1,150 @@
+"""How every task does its step: look in the store, else compute; ship the record either way; return the outputs."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib.util
+import time
+from collections.abc import Callable
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, TypeVar, get_args, get_type_hints
+
+from pydantic import TypeAdapter
+
+from etude.experiment import digest_of
+from etude.outcome import Outcome, Point, Record
+from tasks import tracking
+from tasks.progress import Done, listener
+from tasks.run import Run
+
+Outputs = TypeVar("Outputs")
+STANDS_ON = ("torch", "numpy", "pandas", "pyarrow", "duckdb", "scikit-learn", "scipy", "safetensors", "matplotlib")
+
+
+def perform(
+    run: Run,
+    task: str,
+    step: Callable[..., Outcome[Outputs]],
+    *inputs: Any,
+    live: dict[str, Any] | None = None,
+    shipped: set[Point] | None = None,
+    reusable: bool = True,
+) -> Outputs:
+    """The step's outputs. ``inputs`` make its key; ``live`` are listeners and the like, which do not.
+
+    The record reaches MLflow whether the step ran or was found in the store under its key.
+    """
+    listener().started(task)
+    started = time.perf_counter()
+    key = step_key(step, inputs) if reusable else ""
+    outcome = _found(run, step, key) if reusable and not run.fresh else None
+    if outcome is None:
+        outcome = step(run.store, *inputs, **(live or {}))
+        if reusable:
+            _keep(run, key, outcome)
+    seconds = time.perf_counter() - started
+    tracking.ship(run, _with_task_facts(task, outcome, seconds), frozenset(shipped or ()))
+    record = outcome.record
+    listener().done(
+        Done(
+            task,
+            record.summary,
+            seconds,
+            outcome.reused_from,
+            record.warnings,
+            record.verdicts,
+            dict(record.metrics),
+        )
+    )
+    return outcome.outputs
+
+
+def step_key(step: Callable[..., Any], inputs: tuple[Any, ...]) -> str:
+    """sha256 over the step, its inputs, the library sources that it stands on, and the packages below them."""
+    values = [TypeAdapter(type(value)).dump_python(value, mode="json") for value in inputs]
+    return digest_of(
+        {
+            "step": f"{step.__module__}.{step.__name__}",
+            "inputs": values,
+            "sources": _sources_digest(step.__module__),
+            "packages": {name: version(name) for name in STANDS_ON},
+        }
+    )
+
+
+@cache
+def _sources_digest(module: str) -> str:
+    """sha256 over the sources of ``module`` and of every etude module that it imports, directly or not."""
+    together = hashlib.sha256()
+    for name, source in sorted(_closure(module).items()):
+        together.update(name.encode() + b"\0" + source + b"\0")
+    return together.hexdigest()
+
+
+def _closure(module: str) -> dict[str, bytes]:
+    found: dict[str, bytes] = {}
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        spec = importlib.util.find_spec(name) if name not in found else None
+        if spec is None or spec.origin is None:
+            continue
+        found[name] = Path(spec.origin).read_bytes()
+        waiting += _imported(found[name])
+    return found
+
+
+def _imported(source: bytes) -> list[str]:
+    """The etude modules that a source imports, also inside functions."""
+    names = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return [name for name in names if name.split(".")[0] == "etude" and _is_module(name)]
+
+
+@cache
+def _is_module(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+def _keep(run: Run, key: str, outcome: Outcome[Any]) -> None:
+    run.store.put_outcome(
+        key,
+        {
+            "run_id": run.run_id,
+            "digest": outcome.digest,
+            "outputs": TypeAdapter(type(outcome.outputs)).dump_python(outcome.outputs, mode="json"),
+            "record": TypeAdapter(Record).dump_python(outcome.record, mode="json"),
+        },
+    )
+
+
+def _found(run: Run, step: Callable[..., Outcome[Outputs]], key: str) -> Outcome[Outputs] | None:
+    kept = run.store.get_outcome(key)
+    if kept is None:
+        return None
+    outputs_type = get_args(get_type_hints(step)["return"])[0]
+    outputs = TypeAdapter(outputs_type).validate_python(kept["outputs"])
+    record = TypeAdapter(Record).validate_python(kept["record"])
+    return Outcome(outputs, record, kept["digest"], reused_from=kept["run_id"])
+
+
+def _with_task_facts(task: str, outcome: Outcome[Any], seconds: float) -> Record:
+    from dataclasses import replace
+
+    record = outcome.record
+    tags = dict(record.tags)
+    if outcome.reused_from:
+        tags[f"{task}.reused_from"] = outcome.reused_from
+    if record.warnings:
+        tags[f"{task}.warning"] = "; ".join(record.warnings)
+    return replace(record, metrics={**record.metrics, f"{task}/seconds": seconds}, tags=tags)

@@ -1,0 +1,45 @@
+"""Register: one model that takes raw rows, logged to MLflow. (A registry version is made by promotion alone.)"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from etude.steps.collect import Collected
+from etude.steps.encode import Encodings
+from etude.steps.package import package
+from etude.steps.test import Tested
+from etude.steps.train import Trained
+from tasks import tracking
+from tasks.perform import perform
+from tasks.run import Run
+
+
+@dataclass(frozen=True)
+class Registered:
+    """Where ``mlflow.pyfunc.load_model`` finds the model, and the digest of its files."""
+
+    model_uri: str
+    digest: str
+
+
+@task(name="register", cache_policy=NO_CACHE)
+def register_model(
+    run: Run, collected: Collected, encodings: Encodings, trained: Trained, tested: Tested
+) -> Registered:
+    experiment = run.experiment
+    packaged = perform(
+        run,
+        "register",
+        package,
+        collected,
+        encodings,
+        trained,
+        tested,
+        experiment.data,
+        experiment.network,
+        experiment.train,
+    )
+    return Registered(tracking.log_model(run, packaged), packaged.digest)

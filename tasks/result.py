@@ -1,0 +1,67 @@
+"""What a flow gives back: the same for the command, the notebook and a scheduled run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from etude.steps.collect import Collected
+from etude.steps.encode import Encodings
+from etude.steps.split import Parts
+from etude.steps.test import Tested
+from etude.steps.train import Trained
+from etude.steps.validate import Validated
+from etude.verdicts import Verdict
+from tasks import tracking
+from tasks.register import Registered
+from tasks.run import Run
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """``metrics`` by MLflow name, ``seconds`` by task, ``digests`` of snapshot, split, encoder, weights, predictions."""
+
+    run_id: str
+    experiment_id: str
+    tracking_uri: str
+    metrics: Mapping[str, float]
+    verdicts: Mapping[str, Verdict]
+    digests: Mapping[str, str]
+    model_uri: str
+    seconds: Mapping[str, float]
+
+    def as_json(self) -> dict[str, Any]:
+        """The object that ``--json`` prints."""
+        return asdict(self) | {"verdicts": {name: v.as_json() for name, v in self.verdicts.items()}}
+
+
+def result_of(
+    run: Run,
+    collected: Collected,
+    parts: Parts,
+    encodings: Encodings,
+    trained: Trained,
+    validated: Validated,
+    tested: Tested,
+    registered: Registered,
+) -> RunResult:
+    """All that a training found, with the metrics as MLflow has them."""
+    metrics = tracking.metrics_of(run.run_id)
+    ending = "/seconds"
+    return RunResult(
+        run_id=run.run_id,
+        experiment_id=run.experiment_id,
+        tracking_uri=run.tracking_uri,
+        metrics=metrics,
+        verdicts={validated.verdict.name: validated.verdict},
+        digests={
+            "snapshot": collected.snapshot,
+            "split": parts.digest,
+            "encoder": encodings.digest,
+            "weights": trained.digest,
+            "predictions": tested.digest,
+        },
+        model_uri=registered.model_uri,
+        seconds={name.removesuffix(ending): v for name, v in metrics.items() if name.endswith(ending)},
+    )

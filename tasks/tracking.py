@@ -1,0 +1,326 @@
+"""MLflow: the only module that imports it. Runs are opened and closed here, records shipped, models logged.
+
+Always the client with a ``run_id``, never the fluent API: the ambient active run is thread-local, and a bare
+``log_metric`` in a worker thread opens a stray run that stays RUNNING.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import logging
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from etude.errors import EtudeError, InputError
+from etude.home import home
+from tasks.run import Run
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.models import ModelSignature
+
+    from etude.experiment import Experiment
+    from etude.outcome import Point, Record
+    from etude.steps.collect import Collected
+    from etude.steps.package import Packaged
+    from etude.store import Store
+
+# What one call of MLflow's API takes at most.
+METRICS_PER_CALL, PARAMS_PER_CALL, TAGS_PER_CALL, VALUE_LENGTH = 1_000, 100, 100, 6_000
+NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-. /")
+NAME_LENGTH = 250
+SMALL_TABLE_BYTES = 50_000_000
+
+
+@contextmanager
+def open_run(
+    experiment: Experiment, *, folder: str, fresh: bool = False, tags: Mapping[str, str] | None = None
+) -> Iterator[Run]:
+    """A new MLflow run, RUNNING inside; afterwards FINISHED, FAILED (an exception) or KILLED (a signal, Ctrl-C)."""
+    from mlflow.tracking.context.registry import resolve_tags
+
+    client = _client()
+    experiment_id = _experiment_id(client, experiment.name)
+    created = client.create_run(experiment_id, tags={**resolve_tags(), **_own_tags(experiment), **(tags or {})})
+    run = Run(
+        run_id=created.info.run_id,
+        experiment_id=experiment_id,
+        tracking_uri=tracking_uri(),
+        home=str(home()),
+        experiment=experiment,
+        folder=folder,
+        fresh=fresh,
+    )
+    try:
+        log_params(run, experiment.flattened())
+        _log_files(run, {"experiment.json": json.dumps(experiment.resolved(), indent=1).encode()})
+        yield run
+    except BaseException as error:
+        _close_after(client, run, error)
+        raise
+    client.set_terminated(run.run_id, "FINISHED")
+
+
+def ship(run: Run, record: Record, shipped: frozenset[Point] = frozenset()) -> None:
+    """Everything that a step has to say reaches the run; points that were ``shipped`` live are not sent again."""
+    from mlflow.entities import Metric
+
+    client, now = _client(), _now()
+    log_params(run, record.params)
+    metrics = [Metric(safe_name(name), float(value), now, 0) for name, value in record.metrics.items()]
+    metrics += _as_metrics(point for point in record.points if point not in shipped)
+    for some in _chunks(metrics, METRICS_PER_CALL):
+        client.log_batch(run.run_id, metrics=some)
+    log_tags(run, record.tags)
+    _log_files(run, {path: run.store.get(ref) for path, ref in record.files.items()})
+
+
+def ship_points(run: Run, points: Iterable[Point]) -> None:
+    """Metric points, in batches, with the time at which they were measured."""
+    for some in _chunks(_as_metrics(points), METRICS_PER_CALL):
+        _client().log_batch(run.run_id, metrics=some)
+
+
+def log_params(run: Run, params: Mapping[str, str]) -> None:
+    from mlflow.entities import Param
+
+    entities = [Param(safe_name(k), v[:VALUE_LENGTH]) for k, v in params.items()]
+    for some in _chunks(entities, PARAMS_PER_CALL):
+        _client().log_batch(run.run_id, params=some)
+
+
+def log_tags(run: Run, tags: Mapping[str, str]) -> None:
+    from mlflow.entities import RunTag
+
+    entities = [RunTag(safe_name(k), v[:VALUE_LENGTH]) for k, v in tags.items()]
+    for some in _chunks(entities, TAGS_PER_CALL):
+        _client().log_batch(run.run_id, tags=some)
+
+
+def log_snapshot(run: Run, collected: Collected, target: str) -> None:
+    """The snapshot as the run's dataset input, and its bytes as an artifact when the table is small."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    dataset = Dataset(
+        name=Path(collected.source).name[:500] or "table",
+        digest=collected.snapshot[:36],
+        source_type="local",
+        source=json.dumps({"uri": collected.source}),
+        profile=json.dumps({"num_rows": collected.rows, "num_columns": collected.columns, "target": target}),
+    )
+    _client().log_inputs(run.run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
+    if collected.table.size <= SMALL_TABLE_BYTES:
+        _log_files(run, {"collect/snapshot.arrow": run.store.get(collected.table)})
+
+
+def log_model(run: Run, packaged: Packaged) -> str:
+    """The URI of one logged model that ``mlflow.pyfunc.load_model`` loads without a pickle; it takes raw rows."""
+    import mlflow.pyfunc
+    from mlflow.entities import LoggedModelOutput, LoggedModelStatus
+    from mlflow.models import Model
+
+    client = _client()
+    model = client.create_logged_model(
+        run.experiment_id, name="model", source_run_id=run.run_id, tags={"model.sha256": packaged.digest}
+    )
+    with tempfile.TemporaryDirectory() as temporary:
+        data, built = Path(temporary) / "model", Path(temporary) / "built"
+        data.mkdir()
+        for name, ref in packaged.files.items():
+            (data / name).write_bytes(run.store.get(ref))
+        described = Model(model_id=model.model_id, run_id=run.run_id)
+        mlflow.pyfunc.save_model(
+            path=str(built),
+            loader_module="etude.model",
+            data_path=str(data),
+            code_paths=[str(_library_sources(Path(temporary)))],
+            pip_requirements=requirements(),
+            signature=_signature(packaged),
+            input_example=_example(run.store, packaged),
+            mlflow_model=described,
+        )
+        client.log_model_artifacts(model.model_id, str(built))
+    client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
+    client.log_outputs(run.run_id, [LoggedModelOutput(model.model_id, step=0)])
+    log_tags(run, {"model_uri": f"models:/{model.model_id}"})
+    return f"models:/{model.model_id}"
+
+
+def metrics_of(run_id: str) -> dict[str, float]:
+    """The last value of every metric of a run."""
+    return dict(_run(run_id).data.metrics)
+
+
+def tags_of(run_id: str) -> dict[str, str]:
+    return dict(_run(run_id).data.tags)
+
+
+def experiment_id_of(run_id: str) -> str:
+    return str(_run(run_id).info.experiment_id)
+
+
+def artifact(run_id: str, path: str) -> bytes:
+    """An artifact's bytes. Raises InputError E133 when the run does not have it."""
+    _run(run_id)
+    with tempfile.TemporaryDirectory() as temporary:
+        try:
+            return Path(_client().download_artifacts(run_id, path, temporary)).read_bytes()
+        except Exception as error:
+            raise InputError(
+                "E133", "the run must hold the artifact", where=f"run {run_id}", value=path, mend="choose another run"
+            ) from error
+
+
+def tracking_uri() -> str:
+    """Where MLflow keeps the runs: ``MLFLOW_TRACKING_URI``, else ``mlflow.db`` in the current folder."""
+    import mlflow
+
+    return str(mlflow.get_tracking_uri())
+
+
+def safe_name(name: str) -> str:
+    """The name with every character that MLflow refuses written ``:2B:``, so that it can be read back."""
+    safe = "".join(c if c in NAME_CHARACTERS else "".join(f":{b:02X}:" for b in c.encode()) for c in name)
+    return safe[:NAME_LENGTH]
+
+
+def requirements() -> list[str]:
+    """What the packed model needs to answer, at the versions that made it."""
+    from importlib.metadata import version
+
+    names = ["torch", "numpy", "pandas", "pyarrow", "pydantic", "safetensors", "scikit-learn", "threadpoolctl"]
+    return [f"{name}=={version(name).partition('+')[0]}" for name in names]
+
+
+def _run(run_id: str) -> Any:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return _client().get_run(run_id)
+    except MlflowException as error:
+        raise InputError(
+            "E133", "the run must exist", where=tracking_uri(), value=run_id, mend="`etude ui` shows the runs"
+        ) from error
+
+
+def _client() -> MlflowClient:
+    return _client_of(tracking_uri())
+
+
+@cache
+def _client_of(uri: str) -> MlflowClient:
+    """A client whose database exists and is migrated: one process does it, under a lock, the others wait.
+
+    Eight processes on a fresh SQLite file without the lock: seven died in the migration.
+    """
+    from mlflow import MlflowClient
+
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    logging.getLogger("mlflow").setLevel(logging.WARNING)
+    if not uri.startswith("sqlite:"):
+        return MlflowClient(uri)
+    lock = home() / "mlflow.lock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        client = MlflowClient(uri)
+        client.get_experiment("0")
+    return client
+
+
+def _experiment_id(client: MlflowClient, name: str) -> str:
+    """Got or created once, under a lock on this machine: concurrent creation filed runs under Default."""
+    from mlflow.exceptions import MlflowException
+
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        try:
+            return str(client.create_experiment(name))
+        except MlflowException:
+            found = client.get_experiment_by_name(name)
+            if found is None:
+                raise
+    if found.lifecycle_stage != "active":
+        raise InputError(
+            "E133",
+            "the MLflow experiment must not be deleted",
+            where=tracking_uri(),
+            value=name,
+            mend="restore it in MLflow, or choose another name",
+        )
+    return str(found.experiment_id)
+
+
+def _own_tags(experiment: Experiment) -> dict[str, str]:
+    return {"etude": "run", "experiment.sha256": experiment.digest()}
+
+
+def _close_after(client: MlflowClient, run: Run, error: BaseException) -> None:
+    killed = not isinstance(error, Exception)
+    told = str(error) or type(error).__name__
+    tags = {"error": told, "error_code": getattr(error, "code", "") if isinstance(error, EtudeError) else ""}
+    log_tags(run, {k: v for k, v in tags.items() if v})
+    client.set_terminated(run.run_id, "KILLED" if killed else "FAILED")
+
+
+def _log_files(run: Run, files: Mapping[str, bytes]) -> None:
+    if not files:
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        for path, content in files.items():
+            local = Path(temporary) / path
+            local.parent.mkdir(parents=True, exist_ok=True)
+            local.write_bytes(content)
+        _client().log_artifacts(run.run_id, temporary)
+
+
+def _as_metrics(points: Iterable[Point]) -> list[Any]:
+    from mlflow.entities import Metric
+
+    return [Metric(safe_name(p.name), p.value, p.timestamp, p.step) for p in points]
+
+
+def _chunks(items: list[Any], size: int) -> Iterator[list[Any]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+def _library_sources(temporary: Path) -> Path:
+    """A copy of the library without caches: the packed model brings the code that reads it."""
+    import etude
+
+    sources = temporary / "sources" / "etude"
+    shutil.copytree(Path(etude.__file__).parent, sources, ignore=shutil.ignore_patterns("__pycache__"))
+    return sources
+
+
+def _signature(packaged: Packaged) -> ModelSignature:
+    """Every raw column, of any type and optional: what is missing is named by the model itself."""
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, DataType, Schema
+    from mlflow.types.schema import AnyType
+
+    inputs = Schema([ColSpec(AnyType(), name, required=False) for name in packaged.inputs])
+    if not packaged.labels:
+        return ModelSignature(inputs, Schema([ColSpec(DataType.double, "prediction")]))
+    answers = [ColSpec(DataType.double, f"probability_{label}") for label in packaged.labels]
+    return ModelSignature(inputs, Schema([ColSpec(DataType.string, "prediction"), *answers]))
+
+
+def _example(store: Store, packaged: Packaged) -> Any:
+    import pandas as pd
+
+    return pd.DataFrame(json.loads(store.get(packaged.example)), columns=list(packaged.inputs))
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000
