@@ -1,0 +1,46 @@
+# One image for both servers and the worker: the versions that wrote a run are those that read it.
+FROM python:3.11-slim-bookworm AS build
+
+# The CPU build of torch unless another index is named; empty takes what the default index has.
+ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
+
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
+WORKDIR /build
+RUN python -m venv /opt/etude
+ENV PATH=/opt/etude/bin:$PATH
+COPY docker/wheels wheels
+COPY constraints.txt ./
+
+# torch alone comes from its own index, without dependencies, so that no other package can.
+RUN pip install --no-deps --find-links wheels -c constraints.txt \
+        ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} torch
+
+# The dependencies are a layer of their own: a changed source line does not install them again.
+COPY pyproject.toml docker/requirements.txt ./
+RUN python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies'], sep='\n')" \
+        > dependencies.txt \
+    && pip install --find-links wheels -c constraints.txt -r dependencies.txt -r requirements.txt
+
+COPY README.md ./
+COPY src src
+COPY flows flows
+COPY tasks tasks
+RUN pip install --no-deps . && pip uninstall --yes pip
+
+
+FROM python:3.11-slim-bookworm
+
+RUN groupadd --gid 10001 etude \
+    && useradd --uid 10001 --gid etude --no-create-home --home-dir /srv/etude --shell /usr/sbin/nologin etude \
+    && install -d -o etude -g etude /srv/etude /srv/mlflow
+COPY --from=build /opt/etude /opt/etude
+COPY docker/mlflow-server.sh docker/prefect-server.sh docker/worker.sh docker/health.py docker/pool.json /opt/etude/stack/
+
+# GIT_PYTHON_REFRESH: the image has no git, and MLflow need not warn of it.
+ENV PATH=/opt/etude/bin:$PATH \
+    HOME=/tmp \
+    PYTHONUNBUFFERED=1 \
+    GIT_PYTHON_REFRESH=quiet
+USER 10001:10001
+WORKDIR /srv/etude
+CMD ["etude", "--help"]
