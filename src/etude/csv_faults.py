@@ -1,0 +1,233 @@
+"""Why a text is no table, said with the line that is wrong and how to mend it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NoReturn
+
+import etude.csv_dialect as dialects
+from etude.csv_dialect import DELIMITERS, NAMES, Dialect, blank_records
+from etude.errors import DataError
+from etude.text_encoding import line_ends
+
+if TYPE_CHECKING:
+    from etude.csv_strict import Block
+
+
+MAX_PREAMBLE = 50
+
+
+def first_line(text: bytes) -> str:
+    return text[:400].decode(errors="replace").strip("\r\n").splitlines()[0] if text.strip(b"\r\n") else ""
+
+
+def refuse_nul(text: bytes, line: int, where: str) -> NoReturn:
+    at = text.index(b"\0")
+    raise DataError(
+        "E023",
+        "a text table must not hold NUL bytes",
+        where=f"{where}:{line + line_ends(text[:at])}",
+        value=text[max(0, at - 10) : at + 10].decode(errors="replace"),
+        mend="it was damaged or is no text: export it again",
+    )
+
+
+def blank_start(block: Block, where: str) -> DataError:
+    """E026 for empty lines above the header."""
+    blank = blank_records(block.text, block.scan)
+    texts = [i for i in range(len(blank)) if not blank[i]]
+    likely = f"; the header is likely on line {block.line_of(texts[0])}" if texts else ""
+    return DataError(
+        "E026",
+        "the first line must be the header",
+        where=f"{where}:1",
+        value="an empty line",
+        mend="remove it" + likely,
+    )
+
+
+def check_first_records(block: Block, dialect: Dialect, where: str, *, header: bool) -> None:
+    """E026 where a narrower preamble stands above the table, E031 or E030 where only the header has another width."""
+    blank = blank_records(block.text, block.scan)
+    rows = [i for i in range(min(len(blank), 10_000)) if not blank[i]]
+    fields = [int(block.scan.fields[i]) for i in rows]
+    if len(set(fields)) == 1 or len(fields) < 2:
+        return
+    steady = len(fields) - 1
+    while steady > 0 and fields[steady - 1] == fields[-1]:
+        steady -= 1
+    if steady == 0 or not header:
+        return
+    if steady == 1:
+        _refuse_header_width(block, rows, fields, where, dialect)
+    narrower = all(width < fields[-1] for width in fields[:steady])
+    if narrower and steady <= MAX_PREAMBLE and len(fields) - steady >= max(2, steady):
+        _refuse_preamble(block, rows[steady], where)
+
+
+def _refuse_preamble(block: Block, header: int, where: str) -> NoReturn:
+    raise DataError(
+        "E026",
+        "the first line must be the header",
+        where=f"{where}:{block.line}",
+        value=first_line(block.record(0)),
+        mend=f"remove the lines above the header, which is likely on line {block.line_of(header)}",
+    )
+
+
+def _refuse_header_width(
+    block: Block, rows: list[int], fields: list[int], where: str, dialect: Dialect
+) -> None:
+    """The header has one width, all rows have another."""
+    names, width = fields[0], fields[-1]
+    if names == 1 and width >= 2 and len(fields) >= 3:
+        _refuse_preamble(block, rows[1], where)
+    value = f"{names} names, {width} fields in each row from line {block.line_of(rows[1])}"
+    if width == names + 1:
+        trailing = all(_ends_empty(block.record(r), dialect) for r in rows[1:])
+        mend = (
+            "remove the delimiter at the end of each row" if trailing else "name the first or the last column"
+        )
+        raise DataError(
+            "E031", "rows must have as many fields as the header", where=f"{where}:1", value=value, mend=mend
+        )
+    code = "E032" if width < names else "E030"
+    raise DataError(
+        code,
+        "rows must have as many fields as the header",
+        where=f"{where}:1",
+        value=value,
+        mend="mend the header, or set data.header: false when it is data",
+    )
+
+
+def _ends_empty(record: bytes, dialect: Dialect) -> bool:
+    return record.rstrip(b"\r\n").endswith(dialect.delimiter.encode())
+
+
+def refuse_count(block: Block, record: int, width: int, where: str, dialect: Dialect) -> NoReturn:
+    """E030, E032, or E027 for a narrow line at the end."""
+    count = int(block.scan.fields[record])
+    text = block.record(record)
+    at = f"{where}:{block.line_of(record)}"
+    value = f"{count} of {width} fields: {first_line(text)}"
+    rest = block.scan.ends[record:]
+    if count == 1 and width >= 2 and block.final and len(rest) <= 3:
+        raise DataError(
+            "E027",
+            "the table must end with its last row",
+            where=at,
+            value=first_line(text),
+            mend="remove the footer",
+        )
+    mend = _other_delimiter(text, width, dialect) or "mend that line: its delimiters or its quotes are wrong"
+    raise DataError(
+        "E030" if count > width else "E032",
+        "every row must have as many fields as the header",
+        where=at,
+        value=value,
+        mend=mend,
+    )
+
+
+def _other_delimiter(text: bytes, width: int, dialect: Dialect) -> str:
+    for other in (*DELIMITERS, " "):
+        if other != dialect.delimiter and width >= 2 and text.count(other.encode()) == width - 1:
+            used = NAMES.get(dialect.delimiter, dialect.delimiter)
+            return f"that line is delimited by {NAMES[other]}, the others by {used}"
+    return ""
+
+
+def refuse_text_behind_blank(block: Block, record: int, blank_line: int, where: str) -> None:
+    """E027 or E028 when text follows an empty line."""
+    blank = blank_records(block.text, block.scan)
+    texts = [i for i in range(record, len(blank)) if not blank[i]]
+    if not texts:
+        return
+    line = block.line_of(texts[0])
+    value = f"line {line}: {first_line(block.record(texts[0]))}"
+    if len(texts) <= 3 and block.final and block.scan.fields[texts[0]] == 1:
+        mend = "remove the footer"
+        raise DataError(
+            "E027",
+            "the table must end at its first empty line",
+            where=f"{where}:{blank_line}",
+            value=value,
+            mend=mend,
+        )
+    mend = "remove the empty line; when another table follows, put it into its own file"
+    raise DataError(
+        "E028",
+        "a table must not have an empty line inside",
+        where=f"{where}:{blank_line}",
+        value=value,
+        mend=mend,
+    )
+
+
+def refuse_broken_quotes(block: Block, dialect: Dialect, where: str) -> None:
+    """E033 or E035 for the first quote that breaks the grammar; nothing when there is none."""
+    fault = block.scan.fault
+    if fault < 0 and not (block.final and block.scan.open_quote >= 0):
+        return
+    at = fault if fault >= 0 else block.scan.open_quote
+    line = block.line + line_ends(block.text[:at])
+    start = max(block.text.rfind(b"\n", 0, at), block.text.rfind(b"\r", 0, at)) + 1
+    column = len(block.text[start:at].decode(errors="replace")) + 1
+    code, mend = _quote_mend(block.text, at, dialect)
+    what = (
+        "a quote must open and close a whole field, doubled inside it"
+        if fault >= 0
+        else "a quote must be closed"
+    )
+    raise DataError(
+        code, what, where=f"{where}:{line}:{column}", value=first_line(block.text[at : at + 100]), mend=mend
+    )
+
+
+def _quote_mend(text: bytes, at: int, dialect: Dialect) -> tuple[str, str]:
+    quote = dialect.quote.encode()
+    end = text.find(b"\n", at)
+    line = text[max(text.rfind(b"\n", 0, at) + 1, at - 10_000) : end if end >= 0 else at + 10_000]
+    if b"\\" + quote in line:
+        return "E035", "double each quote inside a field: a backslash does not escape it"
+    if dialect.delimiter.encode() + b" " + quote in line:
+        return "E033", "remove the space between delimiter and quote"
+    return "E033", "mend that line, or set data.quote: '' when quotes are plain text in this file"
+
+
+def refuse_endless_record(block: Block, dialect: Dialect, where: str, limit: int) -> NoReturn:
+    """E033 for a quote that swallows the text, E016 for a line without an end."""
+    line = block.line + line_ends(block.text[: block.scan.length])
+    if block.scan.open_quote >= 0:
+        at = block.scan.open_quote
+        raise DataError(
+            "E033",
+            f"a quoted field must end within {limit:,} bytes",
+            where=f"{where}:{block.line + line_ends(block.text[:at])}",
+            value=first_line(block.text[at : at + 100]),
+            mend="its quote is not closed, or set data.quote: '' when quotes are plain text in this file",
+        )
+    raise DataError(
+        "E016",
+        f"a line must be shorter than {limit:,} bytes",
+        where=f"{where}:{line}",
+        value=first_line(block.text[block.scan.length :][:100]),
+        mend="is this a text table?",
+    )
+
+
+def refuse_width(width: int, limit: int, where: str) -> NoReturn:
+    raise DataError(
+        "E039", f"a table must have at most {limit:,} columns", where=f"{where}:1", value=f"{width:,} columns"
+    )
+
+
+def quoted_otherwise(names: list[str], where: str, dialect: Dialect) -> None:
+    """E035 when the header's names stand in quotes of the other kind."""
+    other = "'" if dialect.quote != "'" else '"'
+    for name in names:
+        if dialects.wrapped(name, other):
+            mend = f'set data.quote: "{other}"' if other == "'" else "set data.quote: '\"'"
+            raise DataError(
+                "E035", "names must not stand in other quotes", where=f"{where}:1", value=name, mend=mend
+            )
