@@ -1,0 +1,75 @@
+"""Raw tables to canonical ones: by kind number float64 (int64 where digits would be lost), boolean bool, datetime
+timestamp[us] (UTC with zones), category, text and id string. Every cell that was changed or is missing is counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from etude import kinds, text_cells, typed_cells
+from etude.cells import plain, spelled
+from etude.column import canonical_type
+from etude.errors import DataError, nearest
+from etude.pandas_cells import from_frame
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from etude.column import Column
+    from etude.schema import Schema
+
+__all__ = ["Parsed", "from_frame", "parse"]
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """The canonical table, and by column what was done to cells: ``missing`` (token: rows, "" for empty cells),
+    ``trimmed``, ``normalised`` (look-alike and invisible characters), ``infinite``; what is zero is left out."""
+
+    table: pa.Table
+    counts: dict[str, Any]
+
+
+def parse(raw: pa.Table, schema: Schema, columns: Sequence[str] | None = None) -> Parsed:
+    """The canonical table of ``columns`` (all of the schema), in that order, whatever types the raw columns have.
+
+    Raises DataError E044 for missing columns; for values that do not fit their column's kind E049-E051 (marked
+    numbers), E053 (boolean), E054, E057 (whole numbers beyond 64 bits), E073, E074 (dates).
+    """
+    import pyarrow as pa
+
+    wanted = schema.names if columns is None else tuple(columns)
+    absent = [name for name in wanted if name not in raw.column_names]
+    if absent:
+        raise DataError(
+            "E044",
+            "every column of the schema must be there",
+            value=", ".join(absent[:10]),
+            mend=f"add the columns; empty cells are allowed; {nearest(absent[0], raw.column_names)}",
+        )
+    parsed, counts = [], {}
+    for name in wanted:
+        column = schema.column(name)
+        values, counts[name] = _column(plain(raw.column(name), name), column, schema.missing)
+        parsed.append(values)
+    return Parsed(pa.table(parsed, names=list(wanted)), counts)
+
+
+def _column(
+    values: pa.ChunkedArray, column: Column, missing: tuple[str, ...]
+) -> tuple[pa.ChunkedArray, dict[str, Any]]:
+    import pyarrow as pa
+
+    if pa.types.is_null(values.type):
+        empty = pa.chunked_array([pa.nulls(len(values), canonical_type(column))])
+        return empty, {"missing": {"": len(values)}} if len(values) else {}
+    numeric = pa.types.is_integer(values.type) or pa.types.is_floating(values.type)
+    if column.kind == "number" and (numeric or pa.types.is_boolean(values.type)):
+        return typed_cells.numbers(values, column, missing)
+    if column.kind == "boolean" and pa.types.is_boolean(values.type) and not missing:
+        return values, typed_cells.nulls(values)
+    if column.kind == "datetime" and pa.types.is_timestamp(values.type) and not missing:
+        return typed_cells.instants(values, column)
+    return text_cells.read(kinds.values_of(spelled(values), column.name, missing), column)
