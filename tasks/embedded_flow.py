@@ -1,0 +1,32 @@
+"""A flow that a notebook can call as it stands."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
+
+from prefect import Flow
+
+from etude.home import home
+from tasks.prefect_api import prefect_api
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class EmbeddedFlow(Flow[P, R]):
+    """A Prefect flow that brings its own API where none is configured, for the time of a call.
+
+    Prefect's runner and workers do not call a flow, they run it against their own API: there it is any flow.
+    """
+
+    if not TYPE_CHECKING:  # type checkers see the overloads of Flow
+
+        def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+            with prefect_api(home() / "prefect"):
+                return super().__call__(*args, **kwargs)
+
+    def with_options(self, **options: Any) -> EmbeddedFlow[P, R]:
+        """As ``Flow.with_options``, which makes a plain ``Flow``: this stays what it is."""
+        changed = super().with_options(**options)
+        changed.__class__ = type(self)
+        return cast("EmbeddedFlow[P, R]", changed)

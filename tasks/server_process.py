@@ -1,0 +1,105 @@
+"""The child process that serves Prefect's API to this one."""
+
+from __future__ import annotations
+
+import atexit
+import http.client
+import os
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from etude.errors import EtudeError, InputError
+
+STARTING_SECONDS = 120.0
+"""A first start migrates an SQLite database: 5 s on an idle machine, a minute where much else runs."""
+STOPPING_SECONDS = 12.0
+EXCEPTION = re.compile(r"[\w.]*(Error|Exception|Exit)\b")
+
+
+class ServerProcess:
+    """Serves Prefect's API on a free port of 127.0.0.1, all its state under ``home``; ends when we end, however.
+
+    ``users`` counts who needs it; ``exported`` and ``replaced`` are environment variables set for them and before.
+    """
+
+    def __init__(self, home: Path, scheduler: bool) -> None:
+        self.home, self.users = home, 0
+        self.exported: dict[str, str] = {}
+        self.replaced: dict[str, str | None] = {}
+        self._log, output = _new_log(home)
+        with os.fdopen(output) as log, socket.create_server(("127.0.0.1", 0)) as listener:
+            self._port: int = listener.getsockname()[1]
+            program = Path(__file__).with_name("prefect_server.py")
+            mode = "scheduler" if scheduler else "embedded"
+            # Safe path (-P): neither a user's tasks.py nor our test.py may stand before the library
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", str(program), str(home), str(listener.fileno()), mode],
+                stdin=subprocess.PIPE,  # held by us alone: when it closes, the child ends
+                stdout=log,
+                stderr=log,
+                pass_fds=[listener.fileno()],
+                start_new_session=True,  # Ctrl-C in the terminal is for us, who then still report to the child
+            )
+        atexit.register(self.stop)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._port}/api"
+
+    def wait_until_ready(self) -> None:
+        """Returns when the server answers. Raises EtudeError E134 with what its log says when it does not."""
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=STARTING_SECONDS)
+        try:
+            # The socket listens since we opened it: the request waits in its queue until the server is up
+            connection.request("GET", "/api/health")
+            healthy = connection.getresponse().status == http.HTTPStatus.OK
+        except (OSError, http.client.HTTPException):
+            healthy = False
+        finally:
+            connection.close()
+        if not healthy:
+            raise self._failure()
+
+    def stop(self) -> None:
+        """The process has recorded what it received, has ended and was waited for. Its log stays if it failed."""
+        atexit.unregister(self.stop)
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        try:
+            self._process.wait(STOPPING_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+        if self._process.wait() == 0:
+            self._log.unlink(missing_ok=True)
+
+    def _failure(self) -> EtudeError:
+        self._process.kill()
+        self._process.wait()
+        lines = self._log.read_text(errors="replace").splitlines() or ["no output"]
+        exceptions = [line for line in lines if EXCEPTION.match(line)]
+        return EtudeError(
+            "E134",
+            "Prefect's server must start",
+            where=str(self._log),
+            value=(exceptions or lines)[-1],
+            mend="mend that, or set PREFECT_API_URL to a server that runs",
+        )
+
+
+def _new_log(home: Path) -> tuple[Path, int]:
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        descriptor, log = tempfile.mkstemp(dir=home, prefix="server-", suffix=".log")
+    except OSError as error:
+        raise InputError(
+            "E122",
+            "the folder must be writable",
+            where=str(home),
+            value=error.strerror,
+            mend="set ETUDE_HOME",
+        ) from error
+    return Path(log), descriptor
