@@ -1,0 +1,25 @@
+"""What an epoch left behind: the record that listeners, verdicts and figures read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """Losses and metrics are measured after the epoch (counted from 1), on validation and on a fixed sample
+    of train as large. ``gradient_norm`` is the mean over its steps, ``step`` counts all steps so far,
+    ``seconds`` includes the measuring, ``rows_per_second`` does not.
+    """
+
+    epoch: int
+    step: int
+    learning_rate: float
+    gradient_norm: float
+    weight_norm: float
+    train_loss: float
+    validation_loss: float
+    train: dict[str, float | None]
+    validation: dict[str, float | None]
+    seconds: float
+    rows_per_second: float

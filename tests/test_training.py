@@ -1,0 +1,361 @@
+"""The loop learns, stops in time, is exact to the bit, and does not touch what is not its own."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import asdict
+from math import isfinite, log
+from pathlib import Path
+
+import pytest
+import torch
+from torch.utils import deterministic
+
+from etude import inference, networks, training, weights
+from etude.errors import DataError
+from etude.experiment import Network, Train
+from etude.training import Epoch, Fitted, Part, TrainingDivergedError
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def table(rows: int, seed: int = 0, classes: bool = True) -> Part:
+    """Six numbers and a category; the product of two numbers decides, so that a straight line learns nothing."""
+    draw = torch.Generator().manual_seed(seed)
+    numbers = torch.randn(rows, 6, generator=draw)
+    categories = torch.randint(4, (rows, 1), generator=draw)
+    value = numbers[:, 0] * numbers[:, 1] + (categories[:, 0] == 2)
+    return Part(
+        numbers, categories, (value > 0.3).long() if classes else (value - value.mean()) / value.std()
+    )
+
+
+def built(outputs: int = 2, seed: int = 0, **settings) -> torch.nn.Module:
+    network = Network(**{"hidden": (32, 32), "dropout": 0.1, **settings})
+    return networks.build(network, numbers=6, cardinalities=(4,), outputs=outputs, seed=seed)
+
+
+def fitted(
+    network=None, train=None, validation=None, task="classification", seed=0, hear=None, **settings
+) -> Fitted:
+    outputs = 2 if task == "classification" else 1
+    return training.fit(
+        network or built(outputs, seed),
+        table(400, classes=outputs == 2) if train is None else train,
+        table(200, seed=1, classes=outputs == 2) if validation is None else validation,
+        task=task,
+        outputs=outputs,
+        settings=Train(**{"epochs": 3, "batch_size": 64, "patience": 100, **settings}),
+        seed=seed,
+        on_epoch=hear or training.nothing,
+    )
+
+
+def bits(fit: Fitted) -> tuple:
+    """All that a training says, without its clocks."""
+    epochs = [
+        {k: v for k, v in asdict(e).items() if k not in ("seconds", "rows_per_second")} for e in fit.history
+    ]
+    return weights.digest(fit.best), weights.digest(fit.last), json.dumps(epochs)
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_it_learns_what_a_linear_network_cannot(task):
+    train, validation = (table(n, seed=n, classes=task == "classification") for n in (2000, 500))
+    outputs = 2 if task == "classification" else 1
+    scores = {}
+    for kind in ("mlp", "linear"):
+        fit = fitted(built(outputs, kind=kind), train, validation, task, epochs=30, learning_rate=0.01)
+        scores[kind] = fit.history[fit.best_epoch - 1].validation["score"]
+    assert scores["mlp"] > 0.85
+    assert scores["linear"] < scores["mlp"] - 0.1
+
+
+def test_a_tiny_set_is_learned_by_heart():
+    train = table(16)
+    fit = fitted(built(dropout=0), train, train, epochs=200, learning_rate=0.01, batch_size=16)
+    assert fit.history[-1].train["score"] == 1
+    assert fit.history[-1].train_loss < 0.01
+
+
+def test_classes_start_from_their_shares_and_values_from_zero():
+    seen = {}
+    for task, outputs in (("classification", 2), ("regression", 1)):
+        train = table(400, classes=outputs == 2)
+        network = built(outputs)
+        network.head.weight.data.zero_()
+        fitted(network, train, train, task, epochs=1, learning_rate=1e-9)
+        seen[task] = network.head.bias.detach()
+    share = table(400).target.double().mean().item()
+    assert torch.allclose(seen["classification"], torch.tensor([log(1 - share), log(share)]), atol=1e-6)
+    assert torch.allclose(seen["regression"], torch.zeros(1), atol=1e-6)
+
+
+def test_a_class_without_a_training_row_starts_from_a_finite_bias():
+    train = table(40)
+    only_zeros = Part(train.numbers, train.categories, torch.zeros(40, dtype=torch.int64))
+    fit = fitted(train=only_zeros, epochs=1)
+    assert fit.best["head.bias"].isfinite().all()
+
+
+def test_an_epoch_says_what_it_did():
+    fit = fitted(epochs=2, learning_rate=0.002)
+    steps = -(-400 // 64)
+    assert [(e.epoch, e.step, e.learning_rate) for e in fit.history] == [
+        (1, steps, 0.002),
+        (2, 2 * steps, 0.002),
+    ]
+    for epoch in fit.history:
+        assert epoch.train.keys() == epoch.validation.keys() >= {"score", "accuracy", "log_loss"}
+        assert epoch.validation["score"] == epoch.validation["accuracy"]
+        assert epoch.validation["log_loss"] == pytest.approx(epoch.validation_loss, abs=1e-6)
+        assert epoch.train["log_loss"] == pytest.approx(epoch.train_loss, abs=1e-6)
+        assert epoch.gradient_norm > 0
+        assert 0 < epoch.seconds < 60
+        assert epoch.rows_per_second > 400 / epoch.seconds
+    squares = sum(v.double().square().sum() for name, v in fit.last.items())
+    assert fit.history[-1].weight_norm == pytest.approx(float(squares) ** 0.5, rel=1e-6)
+
+
+def test_the_gradient_norm_is_that_of_the_loss():
+    train = table(50)
+    network = built(dropout=0)
+    twin = built(dropout=0)
+    twin.head.bias.data = torch.bincount(train.target).div(50).log()
+    torch.nn.functional.cross_entropy(twin(train.numbers, train.categories), train.target).backward()
+    expected = torch.nn.utils.get_total_norm([p.grad for p in twin.parameters()]).item()
+    fit = fitted(network, train, train, epochs=1, batch_size=50)
+    assert fit.history[0].gradient_norm == pytest.approx(expected, rel=1e-5)
+
+
+def test_regression_is_scored_by_r2():
+    fit = fitted(task="regression")
+    for epoch in fit.history:
+        assert epoch.validation["score"] == epoch.validation["r2"]
+        assert epoch.validation["rmse"] ** 2 == pytest.approx(epoch.validation_loss, rel=1e-6)
+
+
+def test_train_and_validation_are_measured_the_same_way_without_dropout():
+    part = table(300)
+    fit = fitted(built(dropout=0.5), part, part)
+    for epoch in fit.history:
+        assert epoch.train_loss == epoch.validation_loss
+        assert epoch.train == epoch.validation
+
+
+def test_train_is_measured_on_a_fixed_sample_as_large_as_validation():
+    train, validation = table(1000), table(100, seed=1)
+    # Nothing moves, so equal losses mean equal rows, and a sample differs from the whole.
+    fit = fitted(built(dropout=0), train, validation, learning_rate=1e-12, weight_decay=0)
+    network = built(dropout=0)
+    network.load_state_dict(fit.last)
+    whole = torch.nn.functional.cross_entropy(
+        inference.predict(network, train.numbers, train.categories), train.target
+    ).item()
+    losses = {round(epoch.train_loss, 6) for epoch in fit.history}
+    assert len(losses) == 1
+    assert losses.pop() != pytest.approx(whole, abs=1e-5)
+
+
+def test_the_best_epoch_has_the_lowest_validation_loss_and_its_weights_stay_in_the_network():
+    train, validation = table(60), table(300, seed=1)
+    network = built(dropout=0)
+    fit = fitted(network, train, validation, epochs=60, learning_rate=0.02, batch_size=16)
+    losses = [epoch.validation_loss for epoch in fit.history]
+    assert fit.best_epoch == losses.index(min(losses)) + 1 < 60
+    assert weights.digest(network.state_dict()) == weights.digest(fit.best) != weights.digest(fit.last)
+    outputs = inference.predict(network, validation.numbers, validation.categories)
+    assert torch.nn.functional.cross_entropy(outputs, validation.target).item() == pytest.approx(
+        min(losses), rel=1e-5
+    )
+
+
+def test_it_stops_when_patience_ends_and_says_so():
+    fit = fitted(built(dropout=0), table(60), table(300, seed=1), epochs=200, learning_rate=0.02, patience=4)
+    assert fit.stopped == "patience"
+    assert len(fit.history) == fit.best_epoch + 4 < 200
+    assert fitted(epochs=2).stopped == "epochs"
+
+
+def test_a_loss_that_never_improves_leaves_the_first_epoch():
+    part = table(100)
+    flipped = Part(part.numbers, part.categories, 1 - part.target)
+    fit = fitted(built(dropout=0), part, flipped, epochs=20, learning_rate=0.01, patience=3)
+    assert (fit.best_epoch, len(fit.history)) == (1, 4)
+
+
+@pytest.mark.parametrize(
+    ("rows", "batch_size", "steps"), [(1, 64, 1), (5, 64, 1), (65, 64, 2), (64, 64, 1), (3, 1, 3)]
+)
+def test_every_row_is_seen_once_whatever_the_batches_leave_over(rows, batch_size, steps):
+    network, seen = built(), []
+    network.register_forward_hook(lambda m, inputs, _: seen.append(inputs[0]) if m.training else None)
+    part = table(rows)
+    fit = fitted(network, part, part, epochs=1, batch_size=batch_size)
+    assert fit.history[0].step == steps == len(seen)
+    assert sorted(torch.cat(seen)[:, 0].tolist()) == sorted(part.numbers[:, 0].tolist())
+    assert isfinite(fit.history[0].train_loss)
+
+
+def test_every_epoch_has_an_order_of_its_own():
+    network, seen = built(), []
+    network.register_forward_hook(lambda m, inputs, _: seen.append(inputs[0][:, 0]) if m.training else None)
+    fitted(network, table(64), table(64), epochs=2, batch_size=64)
+    assert not torch.equal(seen[0], seen[1])
+
+
+@pytest.mark.parametrize("name", ["train", "validation"])
+def test_an_empty_part_is_refused_in_one_line(name):
+    with pytest.raises(DataError) as caught:
+        fitted(**{name: table(0)})
+    assert str(caught.value) == (
+        f"E120 the {name} part must hold at least one row, found '0 rows'; "
+        "give it a larger share in the experiment's split"
+    )
+
+
+def planted(rows: int, at: int, value: float) -> Part:
+    part = table(rows, classes=False)
+    part.target[at] = value
+    return part
+
+
+def test_a_loss_that_is_not_finite_stops_before_the_step_and_names_it():
+    heard: list[Epoch] = []
+    network = built(1)
+    part = planted(50, at=3, value=1e30)
+    with pytest.raises(TrainingDivergedError) as caught:
+        fitted(network, part, table(50, classes=False), "regression", hear=heard.append, learning_rate=0.1)
+    error = caught.value
+    assert str(error) == (
+        "E113 the loss must be finite, but became inf, epoch 1, step 1; "
+        "train.learning_rate 0.1 is likely too high: try 0.01"
+    )
+    assert (error.exit_code, error.step, error.epoch) == (3, 1, 1)
+    assert 3 in error.rows
+    assert not heard
+    untouched = built(1).state_dict()
+    assert all(
+        torch.equal(untouched[name], value)
+        for name, value in network.state_dict().items()
+        if name != "head.bias"
+    )
+
+
+def test_a_gradient_that_is_not_finite_stops_likewise():
+    part = table(50)
+    part.numbers[3:5] = 1e30
+    part.target[3:5] = torch.tensor([0, 1])
+    with pytest.raises(TrainingDivergedError, match="E114 the gradient must be finite, epoch 1, step "):
+        fitted(built(kind="linear"), part)
+
+
+def test_a_number_that_is_not_finite_in_the_batch_is_the_reason_that_is_named():
+    part = table(50)
+    part.numbers[7, 2] = float("nan")
+    with pytest.raises(TrainingDivergedError, match="the batch holds a number that is not finite") as caught:
+        fitted(train=part, batch_size=10)
+    assert 7 in caught.value.rows
+    assert len(caught.value.rows) == 10
+
+
+def test_a_validation_loss_that_is_not_finite_stops_and_the_epoch_is_not_announced():
+    heard: list[Epoch] = []
+    validation = table(20)
+    validation.numbers[0] = float("inf")
+    with pytest.raises(
+        TrainingDivergedError, match="E113 the validation loss must be finite, but became nan"
+    ):
+        fitted(validation=validation, hear=heard.append)
+    assert not heard
+
+
+def test_epochs_before_a_divergence_were_announced():
+    heard: list[Epoch] = []
+    train = table(200, classes=False)
+
+    def sabotage(epoch: Epoch) -> None:
+        heard.append(epoch)
+        if epoch.epoch == 2:
+            train.target[:] = 1e30
+
+    with pytest.raises(TrainingDivergedError, match="epoch 3, step 9"):
+        fitted(train=train, task="regression", hear=sabotage, batch_size=50)
+    assert [epoch.epoch for epoch in heard] == [1, 2]
+
+
+def test_what_a_listener_raises_ends_the_training_and_frees_the_parameters():
+    network = built()
+
+    def listener(epoch: Epoch) -> None:
+        raise KeyError(epoch.epoch)
+
+    with pytest.raises(KeyError):
+        fitted(network, hear=listener)
+    assert all(p.grad is None and p.untyped_storage().nbytes() == 4 * p.numel() for p in network.parameters())
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_seed_others():
+    assert bits(fitted(seed=3)) == bits(fitted(seed=3))
+    assert bits(fitted(seed=3))[1] != bits(fitted(seed=4))[1]
+    assert bits(fitted(built(seed=3), seed=3))[1] != bits(fitted(built(seed=3), seed=4))[1]
+
+
+def test_the_global_generators_are_neither_read_nor_written():
+    import random  # noqa: TID251 - the point of the test
+
+    import numpy as np
+
+    def draw(_: Epoch) -> None:
+        torch.rand(5), random.random(), np.random.rand(2)
+
+    before = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].copy()
+    quiet = bits(fitted())
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert random.getstate() == before[1]
+    assert np.array_equal(np.random.get_state()[1], before[2])
+    assert bits(fitted(hear=draw)) == quiet
+
+
+def test_threads_and_determinism_are_restored_afterwards():
+    def current() -> tuple:
+        return (
+            torch.get_num_threads(),
+            torch.get_deterministic_debug_mode(),
+            deterministic.fill_uninitialized_memory,
+            torch.is_grad_enabled(),
+        )
+
+    before, inside = current(), []
+    with torch.no_grad():
+        fitted(threads=2, epochs=1, hear=lambda _: inside.append(current()))
+        assert not torch.is_grad_enabled()
+    assert inside == [(2, 2, False, True)]
+    assert current() == before
+
+
+SCRIPT = """
+import sys
+from tests.test_training import bits, fitted
+print(bits(fitted(threads=int(sys.argv[1]), epochs=2))[1])
+print([name for name in sys.modules if name.startswith(("torch._dynamo", "torch._inductor", "sklearn", "pandas"))])
+"""
+
+
+def in_another_process(folder: Path, hash_seed: int, threads: int) -> list[str]:
+    environment = {**os.environ, "PYTHONHASHSEED": str(hash_seed), "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"}
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, str(threads)],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def test_another_process_gets_the_same_bits_and_loads_no_compiler(tmp_path):
+    here = bits(fitted(threads=1, epochs=2))[1]
+    assert in_another_process(tmp_path, hash_seed=1, threads=1) == [here, "[]"]
