@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 EXPERIMENT = click.argument("file", type=click.Path(path_type=Path))
 JSON = click.option("--json", "as_json", is_flag=True, help="End with one JSON object on standard output.")
-SET = click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Overrule a key of the file.")
+SET = click.option(
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Overrule a key of the file."
+)
 FRESH = click.option("--fresh", is_flag=True, help="Compute every step again, reuse none.")
 
 

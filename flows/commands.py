@@ -17,6 +17,7 @@ from flows.terminal import console, print_result, shown_on
 
 if TYPE_CHECKING:
     from etude.experiment import Experiment
+    from etude.outcome import Outcome
     from tasks.result import RunResult
 
 
@@ -28,9 +29,9 @@ def run_experiment(file: Path, overrides: tuple[str, ...], *, fresh: bool, as_js
 
     start_early(home() / "prefect")  # its start overlaps with the imports below
     out = console(json=as_json)
-    with shown_on(out):
-        from flows.train import train
+    from flows.train import train
 
+    with shown_on(out):
         result = train(experiment, folder=str(file.parent.absolute()), fresh=fresh)
     print_result(out, result, str(file))
     return result
@@ -70,16 +71,19 @@ def check_experiment(file: Path, overrides: tuple[str, ...], *, as_json: bool) -
         collected = collect(store, data, experiment.split, folder)
         cleaned = clean(store, collected.outputs, data, experiment.clean)
         parts = split(store, cleaned.outputs, data, experiment.split, experiment.seed)
-        encoded = encode(
-            store, cleaned.outputs, parts.outputs, data, experiment.split, experiment.seed
-        )
+        encoded = encode(store, cleaned.outputs, parts.outputs, data, experiment.split, experiment.seed)
         network = built(encoded.outputs, experiment.network, experiment.seed)
         columns = described_columns(store.get(collected.outputs.schema))
     parameters = sum(p.numel() for p in network.parameters())
     batches = -(-parts.outputs.train // experiment.train.batch_size)
     out = console(json=as_json)
     out.print(_columns_table(columns))
-    steps = {"collect": collected, "clean": cleaned, "split": parts, "encode": encoded}
+    steps: dict[str, Outcome[Any]] = {
+        "collect": collected,
+        "clean": cleaned,
+        "split": parts,
+        "encode": encoded,
+    }
     for name, outcome in steps.items():
         out.print(f"  [cyan]{name:<9}[/cyan] {escape(outcome.record.summary)}")
         for warning in outcome.record.warnings:
@@ -94,7 +98,11 @@ def check_experiment(file: Path, overrides: tuple[str, ...], *, as_json: bool) -
         "experiment": experiment.resolved(),
         "columns": columns,
         "task": cleaned.outputs.task,
-        "rows": {"train": parts.outputs.train, "validation": parts.outputs.validation, "test": parts.outputs.test},
+        "rows": {
+            "train": parts.outputs.train,
+            "validation": parts.outputs.validation,
+            "test": parts.outputs.test,
+        },
         "parameters": parameters,
         "digests": {"snapshot": collected.digest, "split": parts.digest, "encoder": encoded.digest},
         "warnings": [w for outcome in steps.values() for w in outcome.record.warnings],
@@ -108,7 +116,8 @@ def described_columns(schema: bytes) -> list[dict[str, Any]]:
     from etude.schema import Schema
 
     return [
-        {"name": c.name, "kind": c.kind, "evidence": c.evidence} for c in Schema.from_json(json.loads(schema)).columns
+        {"name": c.name, "kind": c.kind, "evidence": c.evidence}
+        for c in Schema.from_json(json.loads(schema)).columns
     ]
 
 
@@ -131,7 +140,10 @@ def init_experiment(source: str, target: str, output: Path | None, *, as_json: b
     path = output or Path(f"{Path(source).name.split('.')[0] or 'experiment'}.yaml")
     if path.exists():
         raise ExperimentError(
-            "E122", "the experiment file must not exist yet", where=str(path), mend="choose another name with -o"
+            "E122",
+            "the experiment file must not exist yet",
+            where=str(path),
+            mend="choose another name with -o",
         )
     relative = os.path.relpath(source, path.parent) if Path(source).exists() else source
     text = draft(source, target, shown_source=relative)
@@ -148,9 +160,9 @@ def rerun_run(run_id: str, *, as_json: bool) -> tuple[dict[str, Any], bool]:
 
     start_early(home() / "prefect")
     out = console(json=as_json)
-    with shown_on(out):
-        from flows.rerun import rerun
+    from flows.rerun import rerun
 
+    with shown_on(out):
         found = rerun(run_id)
     table = Table(box=None, pad_edge=False)
     for heading in ("stage", "first run", "this run", ""):
@@ -160,7 +172,7 @@ def rerun_run(run_id: str, *, as_json: bool) -> tuple[dict[str, Any], bool]:
         table.add_row(rung.stage, rung.before[:12], rung.now[:12], mark)
     out.print()
     out.print(table)
-    verdict = found.result.verdicts["rerun"]
+    verdict = found.verdict
     out.print(f"[bold]rerun:[/bold] {verdict.verdict}. {escape(verdict.sentence)}")
     return found.as_json(), found.identical
 
@@ -190,13 +202,19 @@ def show_store(*, as_json: bool) -> dict[str, Any]:
 
     root = home()
     sizes = {
-        path.name: sum(f.stat().st_size for f in path.rglob("*") if f.is_file()) if path.is_dir() else path.stat().st_size
+        path.name: sum(f.stat().st_size for f in path.rglob("*") if f.is_file())
+        if path.is_dir()
+        else path.stat().st_size
         for path in (sorted(root.iterdir()) if root.is_dir() else [])
     }
     damaged = [str(path) for path in Store(root / "store").damaged()]
     out = console(json=as_json)
     for name, size in sizes.items():
         out.print(f"  {name:<12} {size / 1e6:10.2f} MB")
-    out.print(f"{escape(str(root))}: {sum(sizes.values()) / 1e6:.2f} MB; delete the folder and Etude's own state is gone")
-    out.print("every stored object has the sha256 of its name" if not damaged else f"damaged: {', '.join(damaged)}")
+    out.print(
+        f"{escape(str(root))}: {sum(sizes.values()) / 1e6:.2f} MB; delete the folder and Etude's own state is gone"
+    )
+    out.print(
+        "every stored object has the sha256 of its name" if not damaged else f"damaged: {', '.join(damaged)}"
+    )
     return {"home": str(root), "bytes": sizes, "damaged": damaged}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
     from tasks.result import RunResult
     from tasks.run import Run
 
-TASKS = ("collect", "clean", "split", "encode", "train", "validate", "test", "register")
-
 
 def console(*, json: bool) -> Console:
     """Progress goes to standard output for people, to standard error when ``--json`` owns standard output."""
@@ -28,7 +25,7 @@ def console(*, json: bool) -> Console:
 
 
 class TerminalListener(Listener):
-    """Draws on a terminal; off a terminal it prints the tasks' lines without colour or bar."""
+    """Draws on a terminal; off a terminal it is quiet, but for warnings."""
 
     def __init__(self, out: Console) -> None:
         super().__init__()
@@ -38,7 +35,8 @@ class TerminalListener(Listener):
 
     def opened(self, run: Run) -> None:
         self.run = run
-        self.out.print(f"[bold]{escape(run.experiment.name)}[/bold]  run {run.run_id}", style="default")
+        if self.out.is_terminal:
+            self.out.print(f"[bold]{escape(run.experiment.name)}[/bold]  run {run.run_id}")
 
     def started(self, task: str) -> None:
         if task == "train" and self.out.is_terminal:
@@ -66,18 +64,27 @@ class TerminalListener(Listener):
 
     def done(self, done: Done) -> None:
         self.stop()
-        again = f"  [dim](reused from run {done.reused_from[:8]})[/dim]" if done.reused_from else ""
-        self.out.print(
-            f"  [cyan]{done.task:<9}[/cyan] {escape(done.summary)}{again}  [dim]{done.seconds:.1f} s[/dim]"
-        )
+        if self.out.is_terminal:
+            again = f" [dim](reused from run {done.reused_from[:8]})[/dim]" if done.reused_from else ""
+            self.out.print(_line(f"[cyan]{done.task}[/cyan]", f"{escape(done.summary)}{again}", done.seconds))
         for warning in done.warnings:
-            self.out.print(f"  [yellow]{'warning':<9}[/yellow] {escape(warning)}")
+            self.out.print(_line("[yellow]warning[/yellow]", escape(warning)))
 
     def stop(self) -> None:
         """No bar is left on the terminal."""
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
+
+
+def _line(word: str, text: str, seconds: float | None = None) -> Table:
+    """A word, its text wrapped beside it, the seconds at the end."""
+    line = Table.grid(padding=(0, 1))
+    line.add_column(width=10)
+    line.add_column(ratio=1)
+    line.add_column(justify="right", style="dim", min_width=7)
+    line.add_row(f"  {word}", text, "" if seconds is None else f"{seconds:.1f} s")
+    return line
 
 
 @contextmanager
@@ -134,7 +141,3 @@ def _number(value: float | None) -> str:
     if value is None:
         return "-"
     return f"{value:.4f}" if abs(value) < 100 else f"{value:,.1f}"
-
-
-def is_terminal() -> bool:
-    return sys.stdout.isatty()

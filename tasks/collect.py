@@ -24,7 +24,7 @@ def collect_table(run: Run, data: Any = None) -> Collected:
         experiment.data,
         experiment.split,
         run.folder,
-        live={"frame": data},
+        live={"given": data},
         reusable=False,
     )
     tracking.log_snapshot(run, collected, experiment.data.target)

@@ -31,4 +31,6 @@ def _tell_prefect(flow_run_id: str, run: Run) -> None:
     from prefect import get_client
 
     with get_client(sync_client=True) as client:
-        client.update_flow_run(UUID(flow_run_id), tags=[f"mlflow:{run.run_id}", f"experiment:{run.experiment.name}"])
+        client.update_flow_run(
+            UUID(flow_run_id), tags=[f"mlflow:{run.run_id}", f"experiment:{run.experiment.name}"]
+        )

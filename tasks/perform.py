@@ -5,12 +5,14 @@ from __future__ import annotations
 import ast
 import hashlib
 import importlib.util
+import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_type_hints
+from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
 
@@ -21,7 +23,17 @@ from tasks.progress import Done, listener
 from tasks.run import Run
 
 Outputs = TypeVar("Outputs")
-STANDS_ON = ("torch", "numpy", "pandas", "pyarrow", "duckdb", "scikit-learn", "scipy", "safetensors", "matplotlib")
+STANDS_ON = (
+    "torch",
+    "numpy",
+    "pandas",
+    "pyarrow",
+    "duckdb",
+    "scikit-learn",
+    "scipy",
+    "safetensors",
+    "matplotlib",
+)
 
 
 def perform(
@@ -132,15 +144,19 @@ def _found(run: Run, step: Callable[..., Outcome[Outputs]], key: str) -> Outcome
     kept = run.store.get_outcome(key)
     if kept is None:
         return None
-    outputs_type = get_args(get_type_hints(step)["return"])[0]
-    outputs = TypeAdapter(outputs_type).validate_python(kept["outputs"])
+    outputs = TypeAdapter(_outputs_type(step)).validate_python(kept["outputs"])
     record = TypeAdapter(Record).validate_python(kept["record"])
     return Outcome(outputs, record, kept["digest"], reused_from=kept["run_id"])
 
 
-def _with_task_facts(task: str, outcome: Outcome[Any], seconds: float) -> Record:
-    from dataclasses import replace
+def _outputs_type(step: Callable[..., Outcome[Outputs]]) -> type[Outputs]:
+    """``Clean`` of a step that is annotated ``-> Outcome[Clean]``, found in the step's own module."""
+    name = str(step.__annotations__["return"]).removeprefix("Outcome[").removesuffix("]")
+    found: type[Outputs] = getattr(sys.modules[step.__module__], name)
+    return found
 
+
+def _with_task_facts(task: str, outcome: Outcome[Any], seconds: float) -> Record:
     record = outcome.record
     tags = dict(record.tags)
     if outcome.reused_from:

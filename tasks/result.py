@@ -20,7 +20,7 @@ from tasks.run import Run
 
 @dataclass(frozen=True)
 class RunResult:
-    """``metrics`` by MLflow name, ``seconds`` by task, ``digests`` of snapshot, split, encoder, weights, predictions."""
+    """``metrics`` by MLflow name, ``seconds`` by task, ``digests`` from snapshot to predictions."""
 
     run_id: str
     experiment_id: str

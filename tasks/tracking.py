@@ -9,13 +9,11 @@ from __future__ import annotations
 import fcntl
 import json
 import logging
-import os
 import shutil
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,9 +46,13 @@ def open_run(
     """A new MLflow run, RUNNING inside; afterwards FINISHED, FAILED (an exception) or KILLED (a signal, Ctrl-C)."""
     from mlflow.tracking.context.registry import resolve_tags
 
+    from etude.identity import identity
+
     client = _client()
     experiment_id = _experiment_id(client, experiment.name)
-    created = client.create_run(experiment_id, tags={**resolve_tags(), **_own_tags(experiment), **(tags or {})})
+    created = client.create_run(
+        experiment_id, tags={**resolve_tags(), **_own_tags(experiment), **(tags or {})}
+    )
     run = Run(
         run_id=created.info.run_id,
         experiment_id=experiment_id,
@@ -62,7 +64,8 @@ def open_run(
     )
     try:
         log_params(run, experiment.flattened())
-        _log_files(run, {"experiment.json": json.dumps(experiment.resolved(), indent=1).encode()})
+        described = {"experiment.json": experiment.resolved(), "identity.json": identity()}
+        _log_files(run, {path: json.dumps(value, indent=1).encode() for path, value in described.items()})
         yield run
     except BaseException as error:
         _close_after(client, run, error)
@@ -99,11 +102,15 @@ def log_params(run: Run, params: Mapping[str, str]) -> None:
 
 
 def log_tags(run: Run, tags: Mapping[str, str]) -> None:
+    log_tags_to(run.run_id, tags)
+
+
+def log_tags_to(run_id: str, tags: Mapping[str, str]) -> None:
     from mlflow.entities import RunTag
 
     entities = [RunTag(safe_name(k), v[:VALUE_LENGTH]) for k, v in tags.items()]
     for some in _chunks(entities, TAGS_PER_CALL):
-        _client().log_batch(run.run_id, tags=some)
+        _client().log_batch(run_id, tags=some)
 
 
 def log_snapshot(run: Run, collected: Collected, target: str) -> None:
@@ -168,6 +175,11 @@ def experiment_id_of(run_id: str) -> str:
     return str(_run(run_id).info.experiment_id)
 
 
+def experiment_names() -> list[str]:
+    """The names of all experiments; the database exists and is migrated afterwards."""
+    return [experiment.name for experiment in _client().search_experiments()]
+
+
 def artifact(run_id: str, path: str) -> bytes:
     """An artifact's bytes. Raises InputError E133 when the run does not have it."""
     _run(run_id)
@@ -176,7 +188,11 @@ def artifact(run_id: str, path: str) -> bytes:
             return Path(_client().download_artifacts(run_id, path, temporary)).read_bytes()
         except Exception as error:
             raise InputError(
-                "E133", "the run must hold the artifact", where=f"run {run_id}", value=path, mend="choose another run"
+                "E133",
+                "the run must hold the artifact",
+                where=f"run {run_id}",
+                value=path,
+                mend="choose another run",
             ) from error
 
 
@@ -197,7 +213,16 @@ def requirements() -> list[str]:
     """What the packed model needs to answer, at the versions that made it."""
     from importlib.metadata import version
 
-    names = ["torch", "numpy", "pandas", "pyarrow", "pydantic", "safetensors", "scikit-learn", "threadpoolctl"]
+    names = [
+        "torch",
+        "numpy",
+        "pandas",
+        "pyarrow",
+        "pydantic",
+        "safetensors",
+        "scikit-learn",
+        "threadpoolctl",
+    ]
     return [f"{name}=={version(name).partition('+')[0]}" for name in names]
 
 
@@ -272,15 +297,22 @@ def _close_after(client: MlflowClient, run: Run, error: BaseException) -> None:
     client.set_terminated(run.run_id, "KILLED" if killed else "FAILED")
 
 
+def log_file_to(run_id: str, path: str, content: bytes) -> None:
+    _log_files_to(run_id, {path: content})
+
+
 def _log_files(run: Run, files: Mapping[str, bytes]) -> None:
-    if not files:
-        return
+    if files:
+        _log_files_to(run.run_id, files)
+
+
+def _log_files_to(run_id: str, files: Mapping[str, bytes]) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         for path, content in files.items():
             local = Path(temporary) / path
             local.parent.mkdir(parents=True, exist_ok=True)
             local.write_bytes(content)
-        _client().log_artifacts(run.run_id, temporary)
+        _client().log_artifacts(run_id, temporary)
 
 
 def _as_metrics(points: Iterable[Point]) -> list[Any]:
@@ -309,7 +341,8 @@ def _signature(packaged: Packaged) -> ModelSignature:
     from mlflow.types import ColSpec, DataType, Schema
     from mlflow.types.schema import AnyType
 
-    inputs = Schema([ColSpec(AnyType(), name, required=False) for name in packaged.inputs])
+    anything = AnyType()  # type: ignore[no-untyped-call]
+    inputs = Schema([ColSpec(anything, name, required=False) for name in packaged.inputs])
     if not packaged.labels:
         return ModelSignature(inputs, Schema([ColSpec(DataType.double, "prediction")]))
     answers = [ColSpec(DataType.double, f"probability_{label}") for label in packaged.labels]

@@ -100,7 +100,7 @@ def _infinite(table: pa.Table, data: Data, rules: Clean) -> tuple[pa.Table, Rule
 
 
 def _duplicates(table: pa.Table, data: Data, rules: Clean) -> tuple[pa.Table, RuleResult]:
-    from etude.snapshot import row_hashes
+    from etude.row_hash import row_hashes
 
     hashes = row_hashes(table, used_columns(table.column_names, data))
     _, first = np.unique(hashes, return_index=True)

@@ -83,7 +83,7 @@ def _random(split: Split, seed: int, rows: Rows) -> Dealt:
 
 
 def _group(split: Split, seed: int, rows: Rows) -> Dealt:
-    from etude.snapshot import row_hashes
+    from etude.row_hash import row_hashes
 
     groups = row_hashes(_whole(rows, split), [str(split.column)])
     return Dealt(_by_place(_places(groups, seed), split))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from etude import cleaning
 from etude.experiment import Clean, Data
@@ -32,7 +32,7 @@ def clean(store: Store, collected: Collected, data: Data, rules: Clean) -> Outco
     kept, results = cleaning.clean(table, data, rules)
     task = target.task_of(kept.column(data.target), data.task)
     cleaned = Cleaned(store.put(snapshot.to_bytes(kept)), collected.schema, task, kept.num_rows)
-    files = put_files(store, _report_files(store, collected, kept, schema, results, data))
+    files = put_files(store, {})
     record = Record(
         params={f"clean.{result.rule.replace(' ', '_')}": result.action for result in results},
         metrics={

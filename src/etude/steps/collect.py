@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from etude.errors import DataError, nearest
+from etude.errors import DataError, EtudeError, nearest
 from etude.outcome import Outcome, Record, put_files
 from etude.store import Ref, Store
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
     from etude.experiment import Data, Split
     from etude.reading import RawTable
-    from etude.schema import Schema
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A table that was collected before: its bytes, schema and parsing counts in the store, and its digest."""
+
+    table: Ref
+    schema: Ref
+    parsing: Ref
+    digest: str
+    source: str
 
 
 @dataclass(frozen=True)
@@ -33,29 +44,60 @@ class Collected:
 
 
 def collect(
-    store: Store, data: Data, split: Split, folder: str, frame: pd.DataFrame | None = None
+    store: Store, data: Data, split: Split, folder: str, given: pd.DataFrame | Snapshot | None = None
 ) -> Outcome[Collected]:
-    """The snapshot of ``data.source``, or of ``frame`` when one is given.
+    """The snapshot of ``data.source``, or of the frame or the earlier snapshot that is ``given``.
 
     Raises DataError: what the strict reader refuses, E005 no rows, E076 a named column that does not exist.
     """
+    if isinstance(given, Snapshot):
+        return _restored(store, given)
     from etude import parsing, reading, schema, snapshot
 
-    raw = reading.read(data, Path(folder)) if frame is None else reading.read_frame(frame)
+    raw = reading.read(data, Path(folder)) if given is None else reading.read_frame(given)
     _check_names(raw, data, split)
     kinds = schema.infer(raw.table, data)
     parsed = parsing.parse(raw.table, kinds)
-    digest = snapshot.digest(parsed.table)
-    collected = Collected(
+    kept = Snapshot(
         table=store.put(snapshot.to_bytes(parsed.table)),
         schema=store.put(_json(kinds.to_json())),
         parsing=store.put(_json(parsed.counts)),
-        snapshot=digest,
+        digest=snapshot.digest(parsed.table),
         source=raw.source,
-        rows=parsed.table.num_rows,
-        columns=parsed.table.num_columns,
     )
-    return Outcome(collected, _record(store, raw, kinds, collected), digest)
+    facts = {"source": raw.source, "sha256": raw.sha256, **raw.facts}
+    return _outcome(store, kept, parsed.table, {"collect/source.json": _json(facts)}, raw.sha256)
+
+
+def _restored(store: Store, kept: Snapshot) -> Outcome[Collected]:
+    """An earlier snapshot, its digest computed again."""
+    from etude import snapshot
+
+    table = snapshot.from_bytes(store.get(kept.table))
+    found = snapshot.digest(table)
+    if found != kept.digest:
+        raise EtudeError("E130", "the snapshot must have its recorded digest", where=kept.source, value=found)
+    return _outcome(store, kept, table, {}, "")
+
+
+def _outcome(
+    store: Store, kept: Snapshot, table: pa.Table, files: dict[str, bytes], source_sha256: str
+) -> Outcome[Collected]:
+    rows, columns = table.num_rows, table.num_columns
+    collected = Collected(kept.table, kept.schema, kept.parsing, kept.digest, kept.source, rows, columns)
+    logged = {
+        "collect/schema.json": store.get(kept.schema),
+        "collect/parsing.json": store.get(kept.parsing),
+        **files,
+    }
+    tags = {"snapshot.sha256": kept.digest, "source": kept.source, "source.sha256": source_sha256}
+    record = Record(
+        metrics={"collect/rows": rows, "collect/columns": columns},
+        tags={name: value for name, value in tags.items() if value},
+        files=put_files(store, logged),
+        summary=f"{rows:,} rows x {columns} columns, snapshot {kept.digest[:12]}",
+    )
+    return Outcome(collected, record, kept.digest)
 
 
 def _check_names(raw: RawTable, data: Data, split: Split) -> None:
@@ -76,21 +118,6 @@ def _check_names(raw: RawTable, data: Data, split: Split) -> None:
         raise DataError(
             "E005", "the table must have rows", where=raw.source, value="0 rows", mend="bring rows"
         )
-
-
-def _record(store: Store, raw: RawTable, kinds: Schema, collected: Collected) -> Record:
-    listed = {
-        "source": raw.source,
-        "facts": raw.facts,
-        "columns": [asdict(column) for column in kinds.columns],
-    }
-    files = put_files(store, {"collect/schema.json": _json(listed)})
-    return Record(
-        metrics={"collect/rows": collected.rows, "collect/columns": collected.columns},
-        tags={"snapshot.sha256": collected.snapshot, "source.sha256": raw.sha256, "source": raw.source},
-        files=files,
-        summary=f"{collected.rows:,} rows x {collected.columns} columns, snapshot {collected.snapshot[:12]}",
-    )
 
 
 def _json(value: object) -> bytes:

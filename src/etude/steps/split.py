@@ -37,9 +37,10 @@ def split(store: Store, cleaned: Cleaned, data: Data, settings: Split, seed: int
     from safetensors.numpy import save
 
     from etude import snapshot
+    from etude.row_hash import row_hashes
 
     table = snapshot.from_bytes(store.get(cleaned.table))
-    hashes = snapshot.row_hashes(table, used_columns(table.column_names, data))
+    hashes = row_hashes(table, used_columns(table.column_names, data))
     labels = _labels(table.column(data.target), cleaned.task)
     column = table.column(settings.column) if settings.column else None
     classes = cleaned.task == "classification"
@@ -55,7 +56,7 @@ def split(store: Store, cleaned: Cleaned, data: Data, settings: Split, seed: int
         test=len(rows["test"]),
         digest=digest,
     )
-    return Outcome(parts, _record(store, found, dealt.warnings), digest)
+    return Outcome(parts, _record(store, found, digest, dealt.warnings), digest)
 
 
 def positions(store: Store, parts: Parts) -> dict[str, np.ndarray[Any, np.dtype[np.int64]]]:
@@ -99,7 +100,7 @@ def _certified(
     return found
 
 
-def _record(store: Store, found: dict[str, Any], warnings: tuple[str, ...]) -> Record:
+def _record(store: Store, found: dict[str, Any], digest: str, warnings: tuple[str, ...]) -> Record:
     rows = found["rows"]
     total = sum(rows.values())
     balance = {
@@ -111,7 +112,7 @@ def _record(store: Store, found: dict[str, Any], warnings: tuple[str, ...]) -> R
     summary = ", ".join(f"{name} {count:,} ({count / total:.0%})" for name, count in rows.items())
     return Record(
         metrics={**{f"split/{name}_rows": count for name, count in rows.items()}, **balance},
-        tags={f"split.{name}.sha256": digest for name, digest in found["digests"].items()},
+        tags={"split.sha256": digest, **{f"split.{name}.sha256": d for name, d in found["digests"].items()}},
         files=put_files(store, {"split/certificate.json": _pretty(found)}),
         summary=summary,
         warnings=warnings + _missing_classes(found),

@@ -64,11 +64,11 @@ def test(
     warnings = undefined(found)
     if unknown:
         warnings += (f"{unknown} test rows have labels that train does not know; they are left out (E086)",)
-    return Outcome(tested, _record(store, encoder, found, floor, warnings, tested.digest), tested.digest)
+    return Outcome(tested, _record(store, encoder, found, floor, warnings, kept), tested.digest)
 
 
 def _record(
-    store: Store, encoder: Encoder, found: Measured, floor: Measured, warnings: tuple[str, ...], digest: str
+    store: Store, encoder: Encoder, found: Measured, floor: Measured, warnings: tuple[str, ...], outputs: Ref
 ) -> Record:
     kind = "majority class" if encoder.target.task == "classification" else "mean"
     ours, theirs = found.metrics[found.score], floor.metrics[found.score]
@@ -82,10 +82,14 @@ def _record(
     picture, figure = _picture(encoder, found)
     return Record(
         metrics=named("test/", found) | named("baseline/", floor) | {"test/rows": len(found.truth)},
-        tags={"predictions.sha256": digest, "baseline": kind},
-        files=put_files(
-            store, {f"test/{picture}.png": figure, "test/metrics.json": json.dumps(detail, indent=1).encode()}
-        ),
+        tags={"predictions.sha256": outputs.sha256, "baseline": kind},
+        files={
+            "test/outputs.safetensors": outputs,
+            **put_files(
+                store,
+                {f"test/{picture}.png": figure, "test/metrics.json": json.dumps(detail, indent=1).encode()},
+            ),
+        },
         summary=f"{found.score} {as_text(ours)}; {kind} {as_text(theirs)}",
         warnings=warnings,
     )

@@ -43,9 +43,7 @@ def validate(
     history = [Epoch(**epoch) for epoch in json.loads(store.get(trained.history))]
     verdict = overfitting.judge(history, trained.best_epoch, len(rows.target))
     curve = learning_curve(history, best_epoch=trained.best_epoch, onset=verdict.evidence.get("onset_epoch"))
-    validated = Validated(
-        store.put(save({"outputs": outputs})), found.metrics[found.score].value, verdict.verdict
-    )
+    validated = Validated(store.put(save({"outputs": outputs})), found.metrics[found.score].value, verdict)
     record = Record(
         metrics=named("validation/best_", found),
         tags={"verdict.overfitting": verdict.verdict, "verdict.overfitting.sentence": verdict.sentence},

@@ -1,0 +1,15 @@
+"""A past run again, from the snapshot and the experiment that MLflow holds, and the verdict."""
+
+from __future__ import annotations
+
+from flows.train import train
+from tasks.past import Rerun, find_run, judge_rerun
+from tasks.prefect_api import embedded_flow
+
+
+@embedded_flow(name="rerun")
+def rerun(run_id: str) -> Rerun:
+    """Runs ``run_id`` again, every step anew, and compares stage by stage."""
+    past = find_run(run_id)
+    result = train(past.experiment, data=past.snapshot, fresh=True)
+    return judge_rerun(past, result)

@@ -1,0 +1,101 @@
+"""Schedules: a Prefect deployment of the flow ``train`` whose parameter is the experiment."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from etude.errors import ExperimentError
+from etude.experiment import Experiment
+from etude.home import home
+
+
+def serve(experiment: Experiment, folder: str, cron: str, timezone: str) -> None:
+    """Serves the schedule from this process until Ctrl-C, on the embedded Prefect server or the one that is set."""
+    from prefect.types.entrypoint import EntrypointType
+
+    from flows.train import train
+    from tasks.prefect_api import prefect_api
+
+    when = _schedule(cron, timezone)
+    with prefect_api(home() / "prefect", scheduler=True) as url:
+        print(
+            f"{experiment.name}: {_next_runs(cron, timezone)}. Prefect at {url}. Ctrl-C ends the schedule.",
+            flush=True,
+        )
+        train.serve(
+            name=experiment.name,
+            schedule=when,
+            parameters=_parameters(experiment, folder),
+            entrypoint_type=EntrypointType.MODULE_PATH,
+            print_starting_message=False,
+            limit=1,
+        )
+
+
+def deploy(experiment: Experiment, folder: str, cron: str, timezone: str, pool: str) -> str:
+    """The id of the deployment, handed to a work pool whose workers have Etude installed."""
+    from prefect.types.entrypoint import EntrypointType, RunnerDeployment
+
+    from flows.train import train
+
+    deployment = RunnerDeployment.from_flow(
+        train,
+        name=experiment.name,
+        schedule=_schedule(cron, timezone),
+        parameters=_parameters(experiment, folder),
+        entrypoint_type=EntrypointType.MODULE_PATH,
+        work_pool_name=pool,
+        concurrency_limit=1,
+    )
+    found = str(deployment.apply(work_pool_name=pool))
+    print(
+        f"{experiment.name}: {_next_runs(cron, timezone)}, by the workers of pool {pool}. Deployment {found}."
+    )
+    return found
+
+
+def _parameters(experiment: Experiment, folder: str) -> dict[str, Any]:
+    return {"experiment": experiment.resolved(), "folder": folder}
+
+
+def _schedule(cron: str, timezone: str) -> Any:
+    """Prefect's schedule. Raises ExperimentError E112 for cron fields or a time zone that do not exist."""
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+    from prefect.schedules import Cron
+
+    try:
+        ZoneInfo(timezone)
+    except (ZoneInfoNotFoundError, ValueError, IsADirectoryError):
+        raise ExperimentError(
+            "E112", "--timezone must name a time zone", value=timezone, mend="such as Europe/Berlin"
+        ) from None
+    try:
+        _moments(cron, timezone)
+    except (ValueError, KeyError):
+        raise ExperimentError(
+            "E112",
+            "--cron needs five fields: minute hour day month weekday",
+            value=cron,
+            mend='"0 3 * * *" is 03:00',
+        ) from None
+    return Cron(cron, timezone=timezone)
+
+
+def _next_runs(cron: str, timezone: str) -> str:
+    first, second = _moments(cron, timezone)
+    return f"next runs {first:%Y-%m-%d %H:%M} and {second:%Y-%m-%d %H:%M} ({timezone})"
+
+
+def _moments(cron: str, timezone: str) -> tuple[Any, Any]:
+    """The next two moments, by the library that Prefect's server uses. Raises ValueError for bad fields."""
+    from datetime import datetime
+    from zoneinfo import ZoneInfo
+
+    from cronsim import CronSim, CronSimError
+
+    try:
+        moments = CronSim(cron, datetime.now(ZoneInfo(timezone)))
+        return next(moments), next(moments)
+    except (CronSimError, StopIteration) as error:
+        raise ValueError(cron) from error

@@ -1,0 +1,115 @@
+"""What can change a bit: the code, the packages below it and the machine. Recorded with every run, compared by rerun."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import sys
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+from typing import Any
+
+OURS = ("etude", "tasks", "flows")
+NOTED = (
+    "TZ",
+    "LANG",
+    "LC_ALL",
+    "PYTHONHASHSEED",
+    "PYTHONPATH",
+    "LD_PRELOAD",
+    "OMP_NUM_THREADS",
+    "ATEN_CPU_CAPABILITY",
+)
+
+
+def identity() -> dict[str, Any]:
+    """``code`` (sha256 of our sources), ``packages`` (Etude's dependency closure), ``fingerprint`` (python, torch,
+    CPU capability) and, beside the identity, ``noted`` (environment that must not matter)."""
+    return {
+        "code": code_digest(),
+        "packages": packages(),
+        "fingerprint": fingerprint(),
+        "noted": {name: os.environ[name] for name in NOTED if name in os.environ},
+    }
+
+
+def fingerprint() -> dict[str, str]:
+    """Python, torch build, BLAS and CPU capability: on another fingerprint the last bits may differ."""
+    import torch
+
+    return {
+        "python": platform.python_version(),
+        "implementation": sys.implementation.name,
+        "machine": platform.machine(),
+        "system": platform.system(),
+        "torch": str(torch.__version__),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "mkl": str(torch.backends.mkl.is_available()),
+        "mkldnn": str(torch.backends.mkldnn.is_available()),
+    }
+
+
+def code_digest() -> str:
+    """sha256 over the installed sources of etude, tasks and flows."""
+    import etude
+
+    together = hashlib.sha256()
+    for root in _source_folders(Path(etude.__file__).parent):
+        for path in sorted(root.rglob("*.py")):
+            together.update(f"{root.name}/{path.relative_to(root).as_posix()}\0".encode())
+            together.update(path.read_bytes() + b"\0")
+    return together.hexdigest()
+
+
+def packages(root: str = "etude") -> dict[str, str]:
+    """Version by name of every distribution that ``root`` needs, directly or not; extras of ``root`` left out."""
+    from packaging.requirements import Requirement
+    from packaging.utils import canonicalize_name
+
+    found: dict[str, str] = {}
+    waiting = [(root, frozenset[str]())]
+    while waiting:
+        name, extras = waiting.pop()
+        try:
+            needed = requires(name) or []
+            known = name in found
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+        if known and not extras:
+            continue
+        for text in needed:
+            requirement = Requirement(text)
+            environments = [{"extra": extra} for extra in extras] or [{"extra": ""}]
+            if requirement.marker is None or any(requirement.marker.evaluate(e) for e in environments):
+                wanted = canonicalize_name(requirement.name)
+                if wanted not in found or requirement.extras:
+                    waiting.append((wanted, frozenset(requirement.extras)))
+    found.pop(root, None)
+    return dict(sorted(found.items()))
+
+
+def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """What of the identity changed, one phrase each: the likely causes of other bits."""
+    found = []
+    if before.get("code") != now.get("code"):
+        found.append("the code of Etude changed")
+    for part, word in (("packages", "package"), ("fingerprint", "fingerprint")):
+        old, new = before.get(part, {}), now.get(part, {})
+        for name in sorted(old.keys() | new.keys()):
+            if old.get(name) != new.get(name):
+                found.append(f"{word} {name}: {old.get(name, 'absent')} -> {new.get(name, 'absent')}")
+    return found
+
+
+def _source_folders(library: Path) -> list[Path]:
+    """etude itself; tasks and flows where they are installed (a packed model brings etude alone)."""
+    from importlib.util import find_spec
+
+    folders = [library]
+    for name in OURS[1:]:
+        spec = find_spec(name)
+        if spec is not None and spec.origin is not None:
+            folders.append(Path(spec.origin).parent)
+    return folders

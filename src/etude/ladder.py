@@ -1,0 +1,96 @@
+"""The rerun verdict: two runs compared stage by stage, from the snapshot to the metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from etude.verdicts import Verdict
+
+RELATIVE_TOLERANCE = 1e-5
+
+
+@dataclass(frozen=True)
+class Rung:
+    """A stage with what each run has there: a digest, or the exact bits of an epoch's losses."""
+
+    stage: str
+    before: str
+    now: str
+
+    @property
+    def same(self) -> bool:
+        return self.before == self.now
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a run left behind: ``digests`` by stage in order, losses per epoch, metrics, the outputs on test rows."""
+
+    digests: Mapping[str, str]
+    losses: Sequence[tuple[float, float]]
+    metrics: Mapping[str, float]
+    outputs: np.ndarray[Any, np.dtype[np.float32]]
+
+
+def ladder(before: Evidence, now: Evidence) -> tuple[Rung, ...]:
+    """Snapshot, split, encoder, first weights, every epoch's losses as float64 bits, weights, predictions, metrics."""
+    rungs = [_rung(stage, before, now) for stage in ("snapshot", "split", "encoder", "initial_weights")]
+    epochs = range(max(len(before.losses), len(now.losses)))
+    rungs += [Rung(f"epoch {i + 1}", _bits(before.losses, i), _bits(now.losses, i)) for i in epochs]
+    rungs += [_rung(stage, before, now) for stage in ("weights", "predictions")]
+    rungs.append(Rung("metrics", _metric_bits(before.metrics), _metric_bits(now.metrics)))
+    return tuple(rungs)
+
+
+def judge(before: Evidence, now: Evidence, causes: Sequence[str], task: str) -> Verdict:
+    """IDENTICAL, WITHIN TOLERANCE (the same predicted labels, every loss within 1e-5 relative) or DIFFERENT."""
+    rungs = ladder(before, now)
+    differing = [rung.stage for rung in rungs if not rung.same]
+    evidence = {
+        "first_difference": differing[0] if differing else None,
+        "stages": len(rungs),
+        "causes": list(causes),
+    }
+    if not differing:
+        drift = f" although {_counted(causes)} changed" if causes else ""
+        return Verdict("rerun", "IDENTICAL", f"All {len(rungs)} stages have the same bits{drift}.", evidence)
+    why = f"Likely cause: {'; '.join(causes[:5])}." if causes else "Nothing that is recorded explains it."
+    if _close(before, now, task):
+        return Verdict(
+            "rerun",
+            "WITHIN TOLERANCE",
+            f"The bits differ first at {differing[0]}, every loss is within {RELATIVE_TOLERANCE:g} "
+            f"and every prediction says the same. {why}",
+            evidence,
+        )
+    return Verdict("rerun", "DIFFERENT", f"The first stage that differs is {differing[0]}. {why}", evidence)
+
+
+def _rung(stage: str, before: Evidence, now: Evidence) -> Rung:
+    return Rung(stage, before.digests.get(stage, "unknown"), now.digests.get(stage, "unknown"))
+
+
+def _bits(losses: Sequence[tuple[float, float]], i: int) -> str:
+    return " ".join(float(loss).hex() for loss in losses[i]) if i < len(losses) else "no such epoch"
+
+
+def _metric_bits(metrics: Mapping[str, float]) -> str:
+    return " ".join(f"{name}={float(value).hex()}" for name, value in sorted(metrics.items()))
+
+
+def _close(before: Evidence, now: Evidence, task: str) -> bool:
+    if len(before.losses) != len(now.losses) or before.outputs.shape != now.outputs.shape:
+        return False
+    if not np.allclose(before.losses, now.losses, rtol=RELATIVE_TOLERANCE, atol=0):
+        return False
+    if task == "classification":
+        return bool((before.outputs.argmax(axis=1) == now.outputs.argmax(axis=1)).all())
+    return bool(np.allclose(before.outputs, now.outputs, rtol=RELATIVE_TOLERANCE, atol=RELATIVE_TOLERANCE))
+
+
+def _counted(causes: Sequence[str]) -> str:
+    return causes[0] if len(causes) == 1 else f"{len(causes)} things"
