@@ -160,6 +160,7 @@ def rerun_run(run_id: str, *, as_json: bool) -> tuple[dict[str, Any], bool]:
 
     start_early(home() / "prefect")
     out = console(json=as_json)
+    from etude.ladder import folded
     from flows.rerun import rerun
 
     with shown_on(out):
@@ -167,7 +168,7 @@ def rerun_run(run_id: str, *, as_json: bool) -> tuple[dict[str, Any], bool]:
     table = Table(box=None, pad_edge=False)
     for heading in ("stage", "first run", "this run", ""):
         table.add_column(heading)
-    for rung in found.ladder:
+    for rung in folded(found.ladder):
         mark = "[green]same[/green]" if rung.same else "[red]differs[/red]"
         table.add_row(rung.stage, rung.before[:12], rung.now[:12], mark)
     out.print()

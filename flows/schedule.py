@@ -34,7 +34,8 @@ def serve(experiment: Experiment, folder: str, cron: str, timezone: str) -> None
 
 def deploy(experiment: Experiment, folder: str, cron: str, timezone: str, pool: str) -> str:
     """The id of the deployment, handed to a work pool whose workers have Etude installed."""
-    from prefect.types.entrypoint import EntrypointType, RunnerDeployment
+    from prefect.deployments.runner import RunnerDeployment
+    from prefect.types.entrypoint import EntrypointType
 
     from flows.train import train
 

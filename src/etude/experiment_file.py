@@ -182,15 +182,16 @@ def _explained(errors: list[ErrorDetails], marks: dict[Place, str], where: str) 
         )
     if first["type"] == "missing":
         return ExperimentError("E101", f"key '{name}' must be given", where=at, mend=_SMALLEST)
-    message = first["msg"].removeprefix("Value error, ")
-    value = first["input"]
-    shown_value = None if isinstance(value, dict) else "nothing" if value is None else value
+    message = first["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+    message = message.partition(", unable to parse")[0]
+    value = first["input"] if not isinstance(first["input"], dict) else None
+    ours = first["type"] == "value_error"  # our own messages name the key already
     return ExperimentError(
         _code_of(place),
-        f"{name}: {message}" if name else message,
+        message if ours else f"{name} {message[0].lower()}{message[1:]}",
         where=at,
-        value=shown_value,
-        mend="etude schema",
+        value=value,
+        mend="`etude schema` lists every key",
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -46,6 +47,20 @@ def ladder(before: Evidence, now: Evidence) -> tuple[Rung, ...]:
     return tuple(rungs)
 
 
+def folded(rungs: Sequence[Rung]) -> list[Rung]:
+    """The rungs for a reader: epochs in a row that are all the same become one."""
+    shown: list[Rung] = []
+    for rung in rungs:
+        last = shown[-1] if shown else None
+        epochs = last is not None and last.stage.startswith("epoch") and rung.stage.startswith("epoch")
+        if last is not None and epochs and last.same and rung.same:
+            first = last.stage.removeprefix("epochs ").removeprefix("epoch ").partition("-")[0]
+            shown[-1] = Rung(f"epochs {first}-{rung.stage.removeprefix('epoch ')}", rung.before, rung.now)
+        else:
+            shown.append(rung)
+    return shown
+
+
 def judge(before: Evidence, now: Evidence, causes: Sequence[str], task: str) -> Verdict:
     """IDENTICAL, WITHIN TOLERANCE (the same predicted labels, every loss within 1e-5 relative) or DIFFERENT."""
     rungs = ladder(before, now)
@@ -56,7 +71,7 @@ def judge(before: Evidence, now: Evidence, causes: Sequence[str], task: str) -> 
         "causes": list(causes),
     }
     if not differing:
-        drift = f" although {_counted(causes)} changed" if causes else ""
+        drift = f", although {_counted(causes)}" if causes else ""
         return Verdict("rerun", "IDENTICAL", f"All {len(rungs)} stages have the same bits{drift}.", evidence)
     why = f"Likely cause: {'; '.join(causes[:5])}." if causes else "Nothing that is recorded explains it."
     if _close(before, now, task):
@@ -79,7 +94,8 @@ def _bits(losses: Sequence[tuple[float, float]], i: int) -> str:
 
 
 def _metric_bits(metrics: Mapping[str, float]) -> str:
-    return " ".join(f"{name}={float(value).hex()}" for name, value in sorted(metrics.items()))
+    bits = " ".join(f"{name}={float(value).hex()}" for name, value in sorted(metrics.items()))
+    return hashlib.sha256(bits.encode()).hexdigest()
 
 
 def _close(before: Evidence, now: Evidence, task: str) -> bool:
@@ -93,4 +109,4 @@ def _close(before: Evidence, now: Evidence, task: str) -> bool:
 
 
 def _counted(causes: Sequence[str]) -> str:
-    return causes[0] if len(causes) == 1 else f"{len(causes)} things"
+    return causes[0] if len(causes) == 1 else f"{len(causes)} things changed: {'; '.join(causes[:3])}"

@@ -96,8 +96,8 @@ def _stratified(split: Split, seed: int, rows: Rows) -> Dealt:
     lone = 0
     levels, starts = np.unique(strata[order], return_index=True)
     sizes = np.diff(np.append(starts, len(order)))
-    tests = _shares(sizes, split.test)
-    validations = np.minimum(_shares(sizes, split.validation), np.maximum(sizes - tests - 1, 0))
+    tests = _shares(sizes, split.test, sizes - 1)
+    validations = _shares(sizes, split.validation, sizes - tests - 1)
     for start, size, for_test, for_validation in zip(starts, sizes, tests, validations, strict=True):
         members = order[start : start + size]
         lone += size == 1
@@ -179,14 +179,16 @@ def _by_place(places: NDArray[np.uint64], split: Split) -> NDArray[np.int8]:
     return part
 
 
-def _shares(sizes: NDArray[np.int64], share: float) -> NDArray[np.int64]:
-    """Whole rows of each stratum whose sum is the share of all rows (largest remainders); train keeps one."""
+def _shares(sizes: NDArray[np.int64], share: float, room: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Whole rows of each stratum, at most its room, whose sum is the share of all rows (largest remainders)."""
     exact = sizes * share
-    rows = np.floor(exact).astype(np.int64)
+    rows = np.minimum(np.floor(exact).astype(np.int64), room)
     short = round(float(sizes.sum()) * share) - int(rows.sum())
-    for stratum in np.argsort(-(exact - rows), kind="stable")[: max(short, 0)]:
-        rows[stratum] += 1
-    return np.minimum(rows, np.maximum(sizes - 1, 0))
+    for stratum in np.argsort(rows - exact, kind="stable"):
+        if short > 0 and rows[stratum] < room[stratum]:
+            rows[stratum] += 1
+            short -= 1
+    return rows
 
 
 def _whole_duplicates(ordered: NDArray[np.uint64], cut: int) -> int:
@@ -198,7 +200,8 @@ def _whole_duplicates(ordered: NDArray[np.uint64], cut: int) -> int:
 
 def _bins(target: NDArray[np.float64]) -> NDArray[np.int64]:
     edges = np.unique(np.quantile(target, np.linspace(0, 1, TARGET_BINS + 1)[1:-1]))
-    return np.searchsorted(edges, target, side="right").astype(np.int64)
+    bins: NDArray[np.int64] = np.searchsorted(edges, target, side="right").astype(np.int64)
+    return bins
 
 
 def _whole(rows: Rows, split: Split) -> pa.Table:

@@ -1,0 +1,170 @@
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from etude.errors import DataError
+from etude.experiment import Split
+from etude.split_certificate import certificate
+from etude.splitting import PARTS, Rows, deal
+
+
+def rows(n: int, classes: int = 3, start: int = 0, column: list[object] | None = None) -> Rows:
+    """n rows whose content is told by their number alone."""
+    numbers = np.arange(start, start + n, dtype=np.uint64)
+    hashes = (numbers + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
+    target = (np.arange(n) % classes).astype(np.int64)
+    return Rows(hashes, target, True, None if column is None else pa.chunked_array([column]))
+
+
+def test_stratified_keeps_exact_shares_in_every_class() -> None:
+    part = deal(Split(), 0, rows(300)).part
+    assert np.bincount(part).tolist() == [180, 60, 60]
+    for label in range(3):
+        assert np.bincount(part[np.arange(300) % 3 == label]).tolist() == [60, 20, 20]
+
+
+def test_the_seed_alone_decides() -> None:
+    assert (deal(Split(), 1, rows(90)).part == deal(Split(), 1, rows(90)).part).all()
+    assert (deal(Split(), 1, rows(90)).part != deal(Split(), 2, rows(90)).part).any()
+
+
+@pytest.mark.parametrize("by", ["random", "stratified"])
+def test_the_order_of_rows_does_not_matter(by: str) -> None:
+    whole = rows(200)
+    order = np.random.Generator(np.random.PCG64(0)).permutation(200)
+    shuffled = Rows(whole.hashes[order], whole.target[order], True)
+    split = Split(by=by)
+    assert (deal(split, 0, whole).part[order] == deal(split, 0, shuffled).part).all()
+
+
+@pytest.mark.parametrize("by", ["random", "group"])
+def test_appending_rows_moves_none(by: str) -> None:
+    groups: list[object] = [f"g{i % 40}" for i in range(300)]
+    few = rows(200, column=groups[:200] if by == "group" else None)
+    many = rows(300, column=groups if by == "group" else None)
+    split = Split(by=by, column="g" if by == "group" else None)
+    assert (deal(split, 0, few).part == deal(split, 0, many).part[:200]).all()
+
+
+@pytest.mark.parametrize("by", ["random", "stratified"])
+def test_equal_rows_stay_on_one_side(by: str) -> None:
+    once = rows(60)
+    thrice = Rows(np.tile(once.hashes, 3), np.tile(once.target, 3), True)
+    part = deal(Split(by=by), 0, thrice).part.reshape(3, 60)
+    assert (part == part[0]).all()
+
+
+def test_random_shares_are_near_the_asked_ones() -> None:
+    part = deal(Split(by="random", test=0.1, validation=0.3), 0, rows(20_000)).part
+    assert np.bincount(part) / 20_000 == pytest.approx([0.6, 0.3, 0.1], abs=0.01)
+
+
+def test_a_subject_is_never_on_two_sides() -> None:
+    subjects: list[object] = [f"s{i % 30}" for i in range(600)]
+    part = deal(Split(by="group", column="subject"), 0, rows(600, column=subjects)).part
+    sides = {s: {int(p) for p, name in zip(part, subjects, strict=True) if name == s} for s in set(subjects)}
+    assert all(len(side) == 1 for side in sides.values())
+
+
+def test_the_future_is_never_in_train_and_equal_moments_stay_together() -> None:
+    days: list[object] = [float(i // 7) for i in range(210)]
+    part = deal(Split(by="time", column="day"), 0, rows(210, column=days)).part
+    moments = np.array(days)
+    assert moments[part == 0].max() < moments[part == 1].min()
+    assert moments[part == 1].max() < moments[part == 2].min()
+    assert (part == 2).sum() >= 42
+
+
+def test_a_column_can_say_the_parts() -> None:
+    words: list[object] = ["Train", "validation ", "TEST", "val"] * 3
+    part = deal(Split(by="column", column="part"), 0, rows(12, column=words)).part
+    assert part.tolist() == [0, 1, 2, 1] * 3
+
+
+def test_a_lone_class_goes_to_train_and_is_said() -> None:
+    whole = rows(100, classes=2)
+    target = whole.target.copy()
+    target[5] = 9
+    dealt = deal(Split(), 0, Rows(whole.hashes, target, True))
+    assert dealt.part[5] == 0
+    assert dealt.warnings == ("1 of 3 classes have one row, which went to train (E081)",)
+
+
+def test_every_class_of_two_rows_keeps_one_in_train() -> None:
+    target = np.repeat(np.arange(50), 2)
+    part = deal(Split(), 0, Rows(rows(100).hashes, target, True)).part
+    assert set(target[part == 0].tolist()) == set(range(50))
+
+
+def test_numbers_are_stratified_by_bins() -> None:
+    target = np.random.Generator(np.random.PCG64(0)).lognormal(size=1000)
+    part = deal(Split(), 0, Rows(rows(1000).hashes, target, False)).part
+    assert np.bincount(part).tolist() == [600, 200, 200]
+    means = [np.median(target[part == i]) for i in range(3)]
+    assert max(means) / min(means) < 1.15
+
+
+REFUSED = [
+    (Split(), 2, None, "E091 train, validation and test need at least 3 rows, found '2'"),
+    (
+        Split(by="group", column="g"),
+        60,
+        ["a"] * 60,
+        "E091 every part needs rows, and split.by: group gives none",
+    ),
+    (Split(by="column", column="p"), 3, ["train", "test", "oops"], "E092 the part column must say train"),
+    (Split(by="column", column="p"), 3, ["train", "test", None], "E095 the column column must have a value"),
+    (Split(by="time", column="t"), 3, ["a", "b", "c"], "E096 the time column must hold dates or numbers"),
+    (Split(by="time", column="t"), 9, None, "E076 the split's column must exist"),
+]
+
+
+@pytest.mark.parametrize(("split", "n", "column", "line"), REFUSED, ids=[r[3][:24] for r in REFUSED])
+def test_what_cannot_be_split_is_refused(
+    split: Split, n: int, column: list[object] | None, line: str
+) -> None:
+    with pytest.raises(DataError) as caught:
+        deal(split, 0, rows(n, column=column))
+    assert str(caught.value).startswith(line)
+
+
+def test_the_certificate_counts_what_a_bad_split_does() -> None:
+    parts = {"train": [0, 1, 2], "validation": [2, 3], "test": [4]}
+    found = certificate(
+        parts,
+        hashes=[11, 12, 13, 14, 11, 15],
+        labels=["a", "b", "a", "a", "b", "b"],
+        groups=["x", "y", "z", "y", "w", "w"],
+        times=[1, 2, 9, 4, 5, 6],
+    )
+    assert found["rows_in_two_parts"] == 1
+    assert found["rows_in_no_part"] == 1
+    assert found["equal_rows_across_parts"] == 2  # 13 by row 2 itself, 11 by rows 0 and 4
+    assert found["groups_across_parts"] == 2
+    assert found["train_after_test"] == 1
+    assert found["balance"]["train"] == {"a": 2 / 3, "b": 1 / 3}
+
+
+def test_the_certificate_digests_follow_content_and_order() -> None:
+    def digest(*order: int) -> str:
+        parts = {"train": list(order), "validation": [3], "test": [4]}
+        found: str = certificate(parts, hashes=[5, 6, 7, 8, 9])["digests"]["train"]
+        return found
+
+    assert digest(0, 1) == digest(0, 1)
+    assert len({digest(0, 1), digest(1, 0), digest(0, 2), digest(0)}) == 4
+
+
+def test_a_good_split_has_a_clean_certificate() -> None:
+    whole = rows(120)
+    part = deal(Split(), 3, whole).part
+    parts = {name: np.flatnonzero(part == i).tolist() for i, name in enumerate(PARTS)}
+    found = certificate(parts, whole.hashes.tolist())
+    assert (found["rows_in_two_parts"], found["rows_in_no_part"], found["equal_rows_across_parts"]) == (
+        0,
+        0,
+        0,
+    )
+    assert sum(found["rows"].values()) == 120
