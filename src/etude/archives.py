@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import gzip
-import io
 import zipfile
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import IO, Any, Protocol
+from typing import IO, Any
 
+from etude.byte_streams import Reader, Steady
 from etude.errors import DataError
 
 MAX_RATIO = 100
 MAX_CONTENT_BYTES = 32 << 30
 HARMLESS_BYTES = 1 << 20  # below this no ratio is a bomb: a short table of equal rows may shrink 500 times
 IGNORED_MEMBERS = ("__MACOSX/",)
-
-
-class Reader(Protocol):
-    """What ``read(n)`` gives is at most n bytes, and nothing only at the end."""
-
-    def read(self, size: int, /) -> bytes: ...
 
 
 @dataclass
@@ -70,14 +64,14 @@ def damaged(where: str, error: BaseException) -> DataError:
 
 
 def opened_gzip(stored: Any, where: str, stored_bytes: Callable[[], int]) -> Limited:
-    return Limited(_Steady(gzip.GzipFile(fileobj=stored, mode="rb")), stored_bytes, where)
+    return Limited(Steady(gzip.GzipFile(fileobj=stored, mode="rb")), stored_bytes, where)
 
 
 def opened_zstd(stored: Any, where: str, stored_bytes: Callable[[], int]) -> Limited:
     import pyarrow as pa
 
     return Limited(
-        _Steady(pa.CompressedInputStream(pa.PythonFile(stored, mode="r"), "zstd")), stored_bytes, where
+        Steady(pa.CompressedInputStream(pa.PythonFile(stored, mode="r"), "zstd")), stored_bytes, where
     )
 
 
@@ -92,7 +86,7 @@ def opened_zip(stored: IO[bytes], where: str) -> tuple[Limited, str]:
             mend = "unpack it with its password"
             raise DataError("E010", "an archive must not be encrypted", where=where, mend=mend) from error
         raise damaged(where, error) from error
-    return Limited(_Steady(content), lambda: max(member.compress_size, 1), where), member.filename
+    return Limited(Steady(content), lambda: max(member.compress_size, 1), where), member.filename
 
 
 def only_member(archive: zipfile.ZipFile, where: str) -> zipfile.ZipInfo:
@@ -111,16 +105,3 @@ def only_member(archive: zipfile.ZipFile, where: str) -> zipfile.ZipInfo:
             "E013", "a zip file must hold one file", where=where, value=f"{len(members)}: {names}", mend=mend
         )
     return members[0]
-
-
-@dataclass
-class _Steady:
-    """Whole reads: a decompressor may give fewer bytes than asked for long before its end."""
-
-    stream: Any
-
-    def read(self, size: int, /) -> bytes:
-        pieces = io.BytesIO()
-        while (left := size - pieces.tell()) > 0 and (piece := self.stream.read(left)):
-            pieces.write(piece)
-        return pieces.getvalue()

@@ -8,11 +8,10 @@ NUMBER = re.compile(r"[$€£¥]?\s*[+\-−]?[$€£¥]?\s*(\d[\d,.' ]*|\.\d+)([
 DATE = re.compile(
     r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([ T]\d{1,2}:\d{2}.*)?|\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?( ?[AaPp][Mm])?"
 )
-MISSING = frozenset(
-    "na|n/a|#n/a|nan|null|none|nil|missing|unknown|undefined|tbd|x|inf|+inf|-inf|infinity|?|-|--|.|..|...|*".split(
-        "|"
-    )
+MISSING_WORDS = (
+    "na n/a #n/a nan null none nil missing unknown undefined tbd x inf +inf -inf infinity ? - -- . .. ... *"
 )
+MISSING = frozenset(MISSING_WORDS.split())
 TOTAL = re.compile(r"(grand |sub-?)?(totals?|sums?|averages?|mean)\b\s*:?", re.IGNORECASE)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import log1p
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
@@ -119,9 +120,12 @@ def blank_records(block: bytes, scanned: Scan) -> np.ndarray:
     """True for records that are an empty line, or one field of spaces."""
     import numpy as np
 
-    starts = np.concatenate(([0], scanned.ends[:-1])) if len(scanned.ends) else scanned.ends
     blank = np.zeros(len(scanned.ends), bool)
-    for index in np.flatnonzero((scanned.fields == 1) & (scanned.ends - starts <= 200)):
+    if not len(blank):
+        return blank
+    starts = np.concatenate(([0], scanned.ends[:-1]))
+    first_bytes = np.frombuffer(block, np.uint8)[starts]
+    for index in np.flatnonzero((scanned.fields == 1) & (first_bytes <= ord(" "))):
         blank[index] = not block[starts[index] : scanned.ends[index]].strip(b"\r\n ")
     return blank
 
@@ -140,10 +144,20 @@ def _only_one(fits: list[Fit], head: bytes, quote: str, where: str, *, whole: bo
         )
     if even:
         return even[0].delimiter
-    likeliest = max(fits, key=lambda f: (f.fields >= 2, f.agreement if f.fields >= 2 else 0.0))
+    likeliest = max(fits, key=lambda f: _steadiness(head, f.delimiter))
     if likeliest.fields < 2 and all(f.grammatical for f in fits):
         _refuse_unusual_delimiter(head, quote, where, whole=whole)
     return likeliest.delimiter
+
+
+def _steadiness(head: bytes, delimiter: str) -> float:
+    """How many lines have the most frequent number of these delimiters, quotes aside, and how large that number is."""
+    from collections import Counter
+
+    lines = head[:SAMPLE_BYTES].replace(b"\r", b"\n").split(b"\n")
+    counts = Counter(line.count(delimiter.encode()) for line in lines if line)
+    number, lines_alike = max(counts.items(), key=lambda item: (item[0] > 0, item[1]))
+    return lines_alike / counts.total() * log1p(number)
 
 
 def _delimiter_of_name(where: str) -> str | None:
@@ -176,8 +190,3 @@ def _refuse_other_delimiter(head: bytes, chosen: str, quote: str, where: str, *,
                 value=chosen,
                 mend=f"set data.delimiter: {other!r}, or remove the line",
             )
-
-
-def wrapped(text: str, quote: str) -> bool:
-    """True when ``text`` begins and ends with ``quote``."""
-    return len(text) >= 2 and text[0] == text[-1] == quote

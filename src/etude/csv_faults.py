@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NoReturn
 
-import etude.csv_dialect as dialects
 from etude.csv_dialect import DELIMITERS, NAMES, Dialect, blank_records
 from etude.errors import DataError
 from etude.text_encoding import line_ends
@@ -57,10 +56,12 @@ def check_first_records(block: Block, dialect: Dialect, where: str, *, header: b
         steady -= 1
     if steady == 0 or not header:
         return
-    if steady == 1:
+    one_row = len(fields) == 2 and fields[0] > 1 and not _ends_empty(block.record(rows[1]), dialect)
+    if steady == 1 and not one_row:
         _refuse_header_width(block, rows, fields, where, dialect)
     narrower = all(width < fields[-1] for width in fields[:steady])
-    if narrower and steady <= MAX_PREAMBLE and len(fields) - steady >= max(2, steady):
+    enough = 2 if set(fields[:steady]) == {1} else max(2, steady)
+    if narrower and steady <= MAX_PREAMBLE and len(fields) - steady >= enough:
         _refuse_preamble(block, rows[steady], where)
 
 
@@ -104,29 +105,38 @@ def _ends_empty(record: bytes, dialect: Dialect) -> bool:
     return record.rstrip(b"\r\n").endswith(dialect.delimiter.encode())
 
 
-def refuse_count(block: Block, record: int, width: int, where: str, dialect: Dialect) -> NoReturn:
-    """E030, E032, or E027 for a narrow line at the end."""
-    count = int(block.scan.fields[record])
+def refuse_count(block: Block, record: int, names: list[str], where: str, dialect: Dialect) -> NoReturn:
+    """E030 or E032; E028 for the header of a second table, E027 for a remark at the end, E035 for other quotes."""
+    count, width = int(block.scan.fields[record]), len(names)
     text = block.record(record)
-    at = f"{where}:{block.line_of(record)}"
-    value = f"{count} of {width} fields: {first_line(text)}"
-    rest = block.scan.ends[record:]
-    if count == 1 and width >= 2 and block.final and len(rest) <= 3:
-        raise DataError(
-            "E027",
-            "the table must end with its last row",
-            where=at,
-            value=first_line(text),
-            mend="remove the footer",
-        )
-    mend = _other_delimiter(text, width, dialect) or "mend that line: its delimiters or its quotes are wrong"
+    at, value = f"{where}:{block.line_of(record)}", f"{count} of {width} fields: {first_line(text)}"
+    if (
+        count == 1
+        and block.final
+        and len(block.scan.ends) - record <= 3
+        and not _other_delimiter(text, width, dialect)
+    ):
+        what = "the table must end with its last row"
+        raise DataError("E027", what, where=at, value=first_line(text), mend="remove the footer")
+    if count >= 2 and first_line(text).split(dialect.delimiter)[0].strip('" ') == names[0]:
+        mend = "put the second table into its own file"
+        raise DataError("E028", "a table must have its header once", where=at, value=value, mend=mend)
+    code, mend = "E030" if count > width else "E032", _other_delimiter(text, width, dialect)
+    if not mend and (other := _other_quote(text, dialect)):
+        code, mend = "E035", f"set data.quote: {other!r}"
+    mend = mend or "mend that line: its delimiters or its quotes are wrong"
     raise DataError(
-        "E030" if count > width else "E032",
-        "every row must have as many fields as the header",
-        where=at,
-        value=value,
-        mend=mend,
+        code, "every row must have as many fields as the header", where=at, value=value, mend=mend
     )
+
+
+def _other_quote(text: bytes, dialect: Dialect) -> str:
+    """A quote character that opens after a delimiter and closes before one, and is not the dialect's."""
+    for other in "'\"":
+        opens, closes = (dialect.delimiter + other).encode(), (other + dialect.delimiter).encode()
+        if other != dialect.quote and opens in text and closes in text:
+            return other
+    return ""
 
 
 def _other_delimiter(text: bytes, width: int, dialect: Dialect) -> str:
@@ -220,14 +230,3 @@ def refuse_width(width: int, limit: int, where: str) -> NoReturn:
     raise DataError(
         "E039", f"a table must have at most {limit:,} columns", where=f"{where}:1", value=f"{width:,} columns"
     )
-
-
-def quoted_otherwise(names: list[str], where: str, dialect: Dialect) -> None:
-    """E035 when the header's names stand in quotes of the other kind."""
-    other = "'" if dialect.quote != "'" else '"'
-    for name in names:
-        if dialects.wrapped(name, other):
-            mend = f'set data.quote: "{other}"' if other == "'" else "set data.quote: '\"'"
-            raise DataError(
-                "E035", "names must not stand in other quotes", where=f"{where}:1", value=name, mend=mend
-            )

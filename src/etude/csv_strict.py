@@ -11,17 +11,18 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from etude import csv_faults as faults
-from etude.archives import Reader
+from etude.byte_streams import Reader
 from etude.csv_dialect import Dialect, blank_records
 from etude.csv_scan import Scan, scan
-from etude.errors import EtudeError
+from etude.errors import DataError, EtudeError
 from etude.text_encoding import line_ends
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-BLOCK_BYTES = 4 << 20
+BLOCK_BYTES = 2 << 20
 MAX_RECORD_BYTES = 32 << 20
+QUOTES = "'\"`"
 MAX_COLUMNS = 100_000
 
 
@@ -55,6 +56,10 @@ class Lines:
         self.first_rows.append(first_row)
         self.starts.append(start)
 
+    @property
+    def multiline(self) -> bool:
+        return any(not isinstance(start, int) for start in self.starts)
+
     def of(self, row: int) -> int:
         from bisect import bisect_right
 
@@ -65,42 +70,75 @@ class Lines:
 
 @dataclass(frozen=True)
 class StrictTable:
-    """names: the first record's fields, an empty one as '' (column_1, ... without a header)."""
+    """names: the first record's fields, an empty one as '' (column_1, ... without a header);
+    quotes_seen: those of the three quote characters that the text has; fault: what ended the rows too early."""
 
     names: list[str]
     table: pa.Table
     lines: Lines
     blank_lines: int
+    quotes_seen: frozenset[str]
+    fault: DataError | None
 
 
 def read_records(text: Reader, dialect: Dialect, where: str, *, header: bool) -> StrictTable:
     """All records as strings, an empty field as null; columns are called f0, f1, ...
 
-    Raises DataError: E004, E016, E023, E026, E027, E028, E030, E031, E032, E033, E035.
+    The fault is a DataError of E016, E022, E023, E026, E027, E028, E030, E031, E032, E033, E035 or E039.
     """
     import pyarrow as pa
 
-    names: list[str] = []
-    tables: list[pa.Table] = []
-    lines, rows, blank_line, blanks = Lines(), 0, 0, 0
-    for block in blocks_of(text, dialect, where):
+    rows = _Rows(dialect, where, header)
+    fault = None
+    try:
+        for block in blocks_of(text, dialect, where):
+            rows.add(block)
+    except DataError as error:
+        fault = error
+    table = pa.concat_tables(rows.tables) if rows.tables else _empty(len(rows.names))
+    return StrictTable(rows.names, table, rows.lines, rows.blank_lines, frozenset(rows.quotes), fault)
+
+
+@dataclass
+class _Rows:
+    """The rows of all blocks so far."""
+
+    dialect: Dialect
+    where: str
+    header: bool
+    names: list[str] = field(default_factory=list)
+    tables: list[pa.Table] = field(default_factory=list)
+    lines: Lines = field(default_factory=Lines)
+    count: int = 0
+    first_blank_line: int = 0
+    blank_lines: int = 0
+    quotes: set[str] = field(default_factory=set)
+
+    def add(self, block: Block) -> None:
+        records = len(block.scan.ends)
+        if not records:
+            return
+        self.quotes |= {quote for quote in QUOTES if quote.encode() in block.text}
         first = 0
-        if not names and len(block.scan.ends):
-            names = _names(block, dialect, where, header=header)
-            first = 1 if header else 0
-        if blank_line and len(block.scan.ends):
-            faults.refuse_text_behind_blank(block, 0, blank_line, where)
-            blanks += len(block.scan.ends)
-            continue
-        last = checked_count(block, len(names), first, where, dialect)
-        if last < len(block.scan.ends):
-            blank_line, blanks = block.line_of(last), len(block.scan.ends) - last
+        if not self.names:
+            self.names = _names(block, self.dialect, self.where, header=self.header)
+            first = 1 if self.header else 0
+        last = 0 if self.first_blank_line else wrong_record(block, len(self.names), first)
         if last > first:
-            tables.append(parsed(block, first, last, len(names), dialect))
-            lines.add(rows, _starts(block, first, last))
-            rows += last - first
-    table = pa.concat_tables(tables) if tables else _empty(len(names))
-    return StrictTable(names, table, lines, blanks)
+            self.tables.append(parsed(block, first, last, len(self.names), self.dialect))
+            self.lines.add(self.count, _starts(block, first, last))
+            self.count += last - first
+        if last < records:
+            self._end(block, last)
+
+    def _end(self, block: Block, record: int) -> None:
+        """Only empty lines may follow the last row."""
+        if not self.first_blank_line:
+            if block.record(record).strip(b"\r\n "):
+                faults.refuse_count(block, record, self.names, self.where, self.dialect)
+            self.first_blank_line = block.line_of(record)
+        faults.refuse_text_behind_blank(block, record, self.first_blank_line, self.where)
+        self.blank_lines += len(block.scan.ends) - record
 
 
 def blocks_of(text: Reader, dialect: Dialect, where: str) -> Iterator[Block]:
@@ -137,22 +175,15 @@ def _names(block: Block, dialect: Dialect, where: str, *, header: bool) -> list[
     raise faults.blank_start(block, where)
 
 
-def checked_count(block: Block, width: int, first: int, where: str, dialect: Dialect) -> int:
-    """How many records hold rows: all, or those before the blank lines at the text's end."""
+def wrong_record(block: Block, width: int, first: int) -> int:
+    """The first record from ``first`` on that is an empty line or has not ``width`` fields, or how many there are."""
     import numpy as np
 
-    fields = block.scan.fields
-    wrong = fields != width
+    wrong = block.scan.fields != width
     if width == 1:
         wrong = wrong | blank_records(block.text, block.scan)
     wrong[:first] = False
-    if not wrong.any():
-        return len(fields)
-    record = int(np.flatnonzero(wrong)[0])
-    if block.record(record).strip(b"\r\n ") or fields[record] != 1:
-        faults.refuse_count(block, record, width, where, dialect)
-    faults.refuse_text_behind_blank(block, record + 1, block.line_of(record), where)
-    return record
+    return int(np.argmax(wrong)) if wrong.any() else len(wrong)
 
 
 def parsed(block: Block, first: int, last: int, width: int, dialect: Dialect) -> pa.Table:
@@ -181,6 +212,7 @@ def parsed(block: Block, first: int, last: int, width: int, dialect: Dialect) ->
             null_values=[""],
             strings_can_be_null=True,
             quoted_strings_can_be_null=True,
+            check_utf8=False,  # Utf8Text has done that
         ),
     )
     if table.num_rows != last - first:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from etude.archives import Reader
+from etude.byte_streams import Reader, Replayed, Steady
 from etude.column_names import check_names
 from etude.csv_dialect import find_dialect
 from etude.csv_strict import StrictTable, read_records
 from etude.errors import DataError
+from etude.table_quotes import check_quoted_names, check_quotes
 from etude.table_shape import Shape, check_shape
 from etude.text_encoding import Utf8Text, find_encoding
 
@@ -32,20 +33,6 @@ class TextTable:
         return self.rows.lines.of(row)
 
 
-@dataclass
-class Replayed:
-    """``head`` first, then the rest of ``content``."""
-
-    head: bytes
-    content: Reader
-
-    def read(self, size: int, /) -> bytes:
-        if self.head:
-            piece, self.head = self.head[:size], self.head[size:]
-            return piece
-        return self.content.read(size)
-
-
 def read_delimited(
     content: Reader,
     where: str,
@@ -60,18 +47,24 @@ def read_delimited(
     if not head:
         raise DataError("E003", "data.source must not be empty", where=where, value="0 bytes")
     found = find_encoding(head, encoding, where)
-    text = Utf8Text(Replayed(head, content), found, where)
+    text = Steady(Utf8Text(Replayed(head, content), found, where))
     head = text.read(HEAD_BYTES)
-    whole = not (rest := text.read(HEAD_BYTES))
+    whole = not (rest := text.read(1))
     if not head.strip() and whole:
         raise DataError("E004", "data.source must hold a table", where=where, value="only empty lines")
     dialect = find_dialect(head, delimiter, quote, where, whole=whole)
-    rows = read_records(Replayed(head + rest, text), dialect, where, header=header)
+    rows = read_records(Steady(Replayed(head + rest, text)), dialect, where, header=header)
+    if header:
+        check_quoted_names(rows.names, rows.quotes_seen - {dialect.quote}, where)
+    if rows.table.num_rows:
+        shape = Shape(rows.names, rows.table, rows.lines.of, where)
+        check_shape(shape, header=header, whole=not rows.fault)
+        check_quotes(shape, dialect, rows.quotes_seen, multiline=rows.lines.multiline)
+    if rows.fault:
+        raise rows.fault
     if not rows.table.num_rows:
         mend = "the header has no rows below it" if header else ""
         raise DataError("E005", "data.source must hold rows", where=f"{where}:1", mend=mend)
-    shape = Shape(rows.names, rows.table, rows.lines.of, where)
-    check_shape(shape, header=header)
     names, warnings = _named_index(rows)
     check_names(names, f"{where}:1")
     facts = {
@@ -93,8 +86,7 @@ def _named_index(rows: StrictTable) -> tuple[list[str], list[str]]:
     if rows.names[0] or len(rows.names) < 2 or INDEX_NAME in rows.names:
         return rows.names, []
     cells = rows.table.column(0).to_pylist()
-    for start in (0, 1):
-        if cells == [str(i) for i in range(start, start + len(cells))]:
-            warning = f"E037 the first column has no name and counts the rows: it is called '{INDEX_NAME}'"
-            return [INDEX_NAME, *rows.names[1:]], [warning]
-    return rows.names, []
+    if len(set(cells)) < len(cells) or not all(cell and cell.isascii() and cell.isdigit() for cell in cells):
+        return rows.names, []
+    warning = f"E037 the first column has no name and numbers the rows: it is called '{INDEX_NAME}'"
+    return [INDEX_NAME, *rows.names[1:]], [warning]

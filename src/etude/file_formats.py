@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import IO, TYPE_CHECKING, Any
 
-from etude.archives import Reader, opened_gzip, opened_zip, opened_zstd
+from etude.archives import opened_gzip, opened_zip, opened_zstd
+from etude.byte_streams import Reader, Replayed, Steady
 from etude.columnar import read_arrow, read_parquet
-from etude.delimited_text import Replayed, read_delimited
+from etude.delimited_text import read_delimited
 from etude.errors import DataError
 from etude.experiment import Data
 from etude.file_kinds import Kind, foreign_name, kind_of
@@ -84,7 +85,7 @@ def _noted(found: FormatTable, stored: StoredFile, compression: str) -> FormatTa
 def _read_content(content: Reader, name: PurePath, where: str, data: Data) -> FormatTable:
     head = content.read(HEAD_BYTES)
     kind = kind_of(head)
-    whole = Replayed(head, content)
+    whole = Steady(Replayed(head, content))
     if kind in BINARY:
         with tempfile.TemporaryFile() as copy:
             while piece := whole.read(COPY_BYTES):

@@ -8,19 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from etude.cell_kinds import MISSING, TOTAL, looks
-from etude.csv_dialect import wrapped
 from etude.errors import DataError, ExperimentError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-SAMPLE_ROWS = 1000
+SAMPLE_ROWS, MIN_SAMPLE_ROWS, SAMPLE_CELLS = 1000, 20, 10_000
 TYPED_SHARE = 0.8
-NOT_A_VALUE = r"[^\d\s eE+\-−.,:/TZ$€£¥%']"
+NOT_A_VALUE = r"^\D+$|[^\d\s eE+\-−.,:/TZ$€£¥%']"  # no digit, or a letter that no number or date has
+MAX_CANDIDATES = 10_000
+SENTENCE_WORDS = 5
 YEARS = range(1800, 2101)
 
 
@@ -39,25 +41,32 @@ class Shape:
     def row(self, index: int) -> list[str | None]:
         return [column[index].as_py() for column in self.table.columns]
 
+    @cached_property
     def sample(self) -> list[list[str | None]]:
         """The first rows, column by column."""
-        return [column.to_pylist() for column in self.table.slice(0, SAMPLE_ROWS).columns]
+        rows = max(MIN_SAMPLE_ROWS, SAMPLE_CELLS // max(1, self.table.num_columns))
+        return [column.to_pylist() for column in self.table.slice(0, min(rows, SAMPLE_ROWS)).columns]
 
 
-def check_shape(shape: Shape, *, header: bool) -> None:
-    """E006, E026, E027, E028 or E029 with the line; nothing for one plain table."""
-    kinds = [_kind_of_column(cells) for cells in shape.sample()]
+def check_shape(shape: Shape, *, header: bool, whole: bool = True) -> None:
+    """E006, E026, E027, E028, E029 or E031 with the line; nothing for one plain table.
+
+    ``whole`` is false where rows are missing at the end: then the last row is not judged.
+    """
+    kinds = [kind_of_column(cells) for cells in shape.sample]
     typed = [i for i, kind in enumerate(kinds) if kind]
     if header:
         _refuse_title(shape)
+        _refuse_values_as_names(shape, kinds, typed)
         _refuse_header_again(shape)
-        _refuse_other_quotes(shape)
-        _refuse_data_as_names(shape, kinds, typed)
+        _refuse_levels_as_names(shape, typed)
+        _refuse_trailing_delimiters(shape)
     _refuse_names_as_data(shape, typed, header=header)
-    _refuse_footer(shape)
+    if whole:
+        _refuse_footer(shape)
 
 
-def _kind_of_column(cells: list[str | None]) -> str:
+def kind_of_column(cells: list[str | None]) -> str:
     """The one kind of nearly all filled cells of the sample, or an empty string."""
     found = [kind for kind in map(looks, cells) if kind != "missing"]
     for kind in ("number", "date"):
@@ -71,20 +80,31 @@ def _kind_of_column(cells: list[str | None]) -> str:
 
 
 def _refuse_title(shape: Shape) -> None:
-    """A title in the first field of an otherwise empty first line."""
-    if len(shape.names) >= 3 and shape.names[0].strip() and not any(n.strip() for n in shape.names[1:]):
-        cells = zip(*(c[:20] for c in shape.sample()), strict=True)
-        likely = next((i for i, row in enumerate(cells) if all(looks(c) == "text" for c in row)), None)
-        mend = "remove the lines above the header"
-        if likely is not None:
-            mend += f", which is likely on line {shape.line_of(likely)}"
-        raise DataError(
-            "E026",
-            "the first line must be the header",
-            where=f"{shape.where}:1",
-            value=shape.names[0],
-            mend=mend,
-        )
+    """A title in the first field of an otherwise empty first line, or nothing at all."""
+    if any(name.strip() for name in shape.names[1:]) or len(shape.names) < (
+        3 if shape.names[0].strip() else 2
+    ):
+        return
+    rows = zip(*(cells[:20] for cells in shape.sample), strict=True)
+    likely = next((i for i, row in enumerate(rows) if all(looks(cell) == "text" for cell in row)), None)
+    mend = "remove the lines above the header"
+    if likely is not None:
+        mend += f", which is likely on line {shape.line_of(likely)}"
+    raise DataError(
+        "E026", "the first line must be the header", where=f"{shape.where}:1", value=shape.names[0], mend=mend
+    )
+
+
+def _refuse_trailing_delimiters(shape: Shape) -> None:
+    if shape.names[-1].strip() or shape.table.column(len(shape.names) - 1).null_count < shape.table.num_rows:
+        return
+    raise DataError(
+        "E031",
+        "a line must not end with a delimiter",
+        where=f"{shape.where}:1",
+        value=f"the last of {len(shape.names)} columns has no name and no value",
+        mend="remove the delimiter at the end of each line",
+    )
 
 
 def _refuse_header_again(shape: Shape) -> None:
@@ -117,39 +137,31 @@ def _refuse_header_again(shape: Shape) -> None:
     )
 
 
-def _refuse_other_quotes(shape: Shape) -> None:
-    for name in shape.names:
-        for quote in "'\"":
-            if wrapped(name, quote):
-                mend = f"set data.quote: {quote!r}"
-                raise DataError(
-                    "E035", "names must not stand in quotes", where=f"{shape.where}:1", value=name, mend=mend
-                )
-
-
-def _refuse_data_as_names(shape: Shape, kinds: list[str], typed: list[int]) -> None:
+def _refuse_values_as_names(shape: Shape, kinds: list[str], typed: list[int]) -> None:
     alike = [i for i in typed if looks(shape.names[i]) == kinds[i]]
-    levels = _repeated_levels(shape, typed) if not alike else 0
     if alike and 2 * len(alike) >= len(typed) and not _numbered_names(shape, alike):
-        value = shape.names[alike[0]]
-    elif levels >= 2 and 2 * levels >= len(shape.names):
-        value = shape.names[0]
-    else:
-        return
-    raise DataError(
+        raise _looks_like_data(shape, shape.names[alike[0]])
+
+
+def _refuse_levels_as_names(shape: Shape, typed: list[int]) -> None:
+    """Without columns of numbers or dates: names that are cells again and again, or whole sentences."""
+    levels = sum(
+        bool(name) and cells.count(name) >= 2 for name, cells in zip(shape.names, shape.sample, strict=True)
+    )
+    sentences = sum(len(name.split()) >= SENTENCE_WORDS for name in shape.names)
+    many = levels >= 2 and 2 * levels >= len(shape.names)
+    if not typed and (many or (levels and levels + sentences >= len(shape.names))):
+        raise _looks_like_data(shape, shape.names[0])
+
+
+def _looks_like_data(shape: Shape, value: str) -> DataError:
+    return DataError(
         "E006",
         "the first line must be names and looks like data",
         where=f"{shape.where}:1",
         value=value,
         mend="set data.header: false",
     )
-
-
-def _repeated_levels(shape: Shape, typed: list[int]) -> int:
-    """In how many text columns the name is also one of the cells, again and again."""
-    texts = [i for i in range(len(shape.names)) if i not in typed]
-    sample = shape.sample()
-    return sum(sample[i].count(shape.names[i]) >= 2 for i in texts if shape.names[i])
 
 
 def _numbered_names(shape: Shape, alike: list[int]) -> bool:
@@ -160,7 +172,7 @@ def _numbered_names(shape: Shape, alike: list[int]) -> bool:
     numbers = [int(name) for name in names]
     if len(numbers) >= 8 and numbers == list(range(numbers[0], numbers[0] + len(numbers))) and numbers[0] < 2:
         return True
-    sample = shape.sample()
+    sample = shape.sample
     cells = [c.strip() for i in alike for c in sample[i] if c and c.strip()]
     years_in_cells = sum(c.isdigit() and int(c[:9]) in YEARS for c in cells)
     rising = all(a < b for a, b in pairwise(numbers))
@@ -171,7 +183,7 @@ def _refuse_names_as_data(shape: Shape, typed: list[int], *, header: bool) -> No
     """A row with text in every column of numbers or dates: names, units or a second table."""
     if len(typed) < 2 or shape.table.num_rows < 2:
         return
-    row = _first_row_of_text(shape, typed)
+    row = 0 if _is_second_header(shape, typed) else _first_row_of_text(shape, typed)
     if row is None:
         return
     cells = shape.row(row)
@@ -201,6 +213,13 @@ def _refuse_names_as_data(shape: Shape, typed: list[int], *, header: bool) -> No
     )
 
 
+def _is_second_header(shape: Shape, typed: list[int]) -> bool:
+    """Whether the first row has text in all these columns that none of them has again; units may repeat."""
+    return all(
+        looks(shape.sample[i][0]) == "text" and shape.sample[i].count(shape.sample[i][0]) == 1 for i in typed
+    )
+
+
 def _first_row_of_text(shape: Shape, typed: list[int]) -> int | None:
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -218,37 +237,44 @@ def _first_row_of_text(shape: Shape, typed: list[int]) -> int | None:
         if not len(rows):
             return None
     assert rows is not None
-    for row in rows.to_pylist():
-        values = [shape.table.column(i)[row].as_py() for i in typed]
-        if all(looks(v) == "text" for v in values) and len(set(values)) == len(values):
-            return int(row)
-    return None
+    likely = [row for row in rows.to_pylist()[:MAX_CANDIDATES] if _all_names(shape, row, typed)]
+    # Words that come again and again in columns of numbers are levels such as 'off' and 'failed'.
+    return likely[0] if likely and len(likely) <= max(20, shape.table.num_rows // 1000) else None
+
+
+def _all_names(shape: Shape, row: int, typed: list[int]) -> bool:
+    values = [shape.table.column(i)[row].as_py() for i in typed]
+    return len(set(values)) == len(values) and all(looks(value) == "text" for value in values)
 
 
 def _refuse_footer(shape: Shape) -> None:
-    """A last row that only sums up or remarks."""
-    last = shape.table.num_rows - 1
-    while last > 0 and not any(shape.row(last)):
-        last -= 1
-    cells = shape.row(last)
-    filled = [i for i, cell in enumerate(cells) if cell]
-    if last < 2 or not filled:
+    """Last rows that only sum up or remark."""
+    count = shape.table.num_rows
+    first = max(0, count - SAMPLE_ROWS)
+    rows = list(zip(*(c.to_pylist() for c in shape.table.slice(first).columns), strict=True))
+    filled = [[i for i, cell in enumerate(row) if cell] for row in rows]
+    end = len(rows)
+    while end and filled[end - 1] in ([], [0]):
+        end -= 1
+    remarks = [i for i in range(end, len(rows)) if filled[i]]
+    if remarks and end and [0] not in filled[:end] and _is_remark(rows, end, remarks[0]):
+        _refuse_last(shape, first + remarks[0], rows[remarks[0]][0])
+    last = len(rows) - 1 - next((i for i, cells in enumerate(reversed(filled)) if cells), 0)
+    if last < 2 or not filled[last]:
         return
-    first = cells[filled[0]] or ""
-    above = shape.table.slice(max(0, last - SAMPLE_ROWS), min(last, SAMPLE_ROWS))
-    remark = filled == [0] and len(cells) >= 3 and looks(first) == "text" and not _row_alike(above)
-    total = TOTAL.fullmatch(first.strip()) and first not in above.column(filled[0]).to_pylist()
-    if remark or total:
-        raise DataError(
-            "E027",
-            "the table must end with its last row",
-            where=shape.at(last),
-            value=first,
-            mend="remove the footer",
-        )
+    column = filled[last][0]
+    word = rows[last][column] or ""
+    if TOTAL.fullmatch(word.strip()) and word not in [row[column] for row in rows[:last]]:
+        _refuse_last(shape, first + last, word)
 
 
-def _row_alike(above: pa.Table) -> bool:
-    """Whether another row, too, has only its first cell."""
-    columns = [column.to_pylist() for column in above.columns]
-    return any(row[0] and not any(row[1:]) for row in zip(*columns, strict=True))
+def _is_remark(rows: list[tuple[str | None, ...]], end: int, remark: int) -> bool:
+    """In two columns a row without its second cell is a remark only under numbers or dates."""
+    if looks(rows[remark][0]) != "text":
+        return False
+    return len(rows[0]) >= 3 or all(looks(row[0]) in ("number", "date") for row in rows[:end])
+
+
+def _refuse_last(shape: Shape, row: int, value: str | None) -> NoReturn:
+    what = "the table must end with its last row"
+    raise DataError("E027", what, where=shape.at(row), value=value, mend="remove the footer")

@@ -6,7 +6,7 @@ import codecs
 from dataclasses import dataclass
 from typing import NoReturn
 
-from etude.archives import Reader
+from etude.byte_streams import Reader
 from etude.errors import DataError, ExperimentError
 
 # The longer mark first: UTF-32's begins like UTF-16's.
@@ -159,5 +159,13 @@ class Utf8Text:
 
 def line_ends(text: bytes) -> int:
     """How many lines end in ``text``, by LF, CRLF or CR."""
-    returns = text.count(b"\r")
-    return text.count(b"\n") + (returns - text.count(b"\r\n") if returns else 0)
+    import numpy as np
+
+    data = np.frombuffer(text, np.uint8)  # many times faster than bytes.count where lines are short
+    feeds = int(np.count_nonzero(data == ord("\n")))
+    if b"\r" not in text:
+        return feeds
+    returns = data == ord("\r")
+    return (
+        feeds + int(np.count_nonzero(returns)) - int(np.count_nonzero(returns[:-1] & (data[1:] == ord("\n"))))
+    )
