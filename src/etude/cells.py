@@ -22,10 +22,11 @@ INVISIBLE = "[\u200b\u2060\ufeff\u00ad]"
 class Cells:
     """A text column by its distinct values, in the order in which they first stand in the column.
 
-    ``raw`` as written; ``text`` trimmed and without invisible characters ("" where nothing is left); ``counts`` rows
-    of each; ``codes`` the row's position in ``raw``, null for a null cell; ``nulls`` such cells.
+    ``column`` itself; ``raw`` as written; ``text`` trimmed and without invisible characters ("" where nothing is
+    left); ``counts`` rows of each; ``codes`` each row's position in ``raw``, null for a null cell.
     """
 
+    column: pa.ChunkedArray
     raw: pa.Array
     text: pa.Array
     counts: np.ndarray[Any, np.dtype[np.int64]]
@@ -61,7 +62,7 @@ def cells(column: pa.ChunkedArray) -> Cells:
     counts = np.zeros(len(raw), dtype=np.int64)
     for part in codes:
         counts += np.bincount(part.drop_null().to_numpy(), minlength=len(raw))
-    return Cells(raw, tidy(raw), counts, codes, column.null_count)
+    return Cells(column, raw, tidy(raw), counts, codes, column.null_count)
 
 
 def tidy(text: pa.Array) -> pa.Array:

@@ -6,7 +6,7 @@ two-digit years follow POSIX: 69-99 are 19xx. Month names are English.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,15 +14,16 @@ import numpy as np
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_CLOCK = (
-    r"(?P<H>\d{1,2}):(?P<M>\d{2})(?::(?P<S>\d{2})(?:[.,](?P<f>\d{1,9}))?)?(?:\s*(?P<p>[AaPp])\.?[Mm]\.?)?"
-)
+_SECONDS = r"(?::(?P<S>\d{2})(?:[.,](?P<f>\d{1,9}))?)?(?:\s*(?P<p>[AaPp])\.?[Mm]\.?)?"
+_CLOCK = rf"(?P<H>\d{{1,2}}):(?P<M>\d{{2}}){_SECONDS}"
 _ZONE = r"(?:\s*(?P<z>Z|UTC|GMT|[+-]\d{2}:?\d{2}|[+-]\d{2}))?"
 _TIME = rf"(?:(?:[Tt]|,?\s+){_CLOCK}{_ZONE})?"
+_ISO_TIME = rf"(?:(?:[Tt]|,?\s+)(?P<H>\d{{1,2}})(?::(?P<M>\d{{2}}){_SECONDS})?{_ZONE})?"
 _WEEKDAY = r"(?:[A-Za-z]{3,9},?\s+)?"
 _MONTH = r"(?i:(?P<b>jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)(?:[a-z]{0,6})\.?)"
 SHAPES = {
-    "year-month-day": rf"^(?P<y>\d{{4}})[-/.](?P<m>\d{{1,2}})[-/.](?P<d>\d{{1,2}}){_TIME}$",
+    "year-month-day": rf"^(?P<y>\d{{4}})[-/.](?P<m>\d{{1,2}})[-/.](?P<d>\d{{1,2}}){_ISO_TIME}$",
+    "hour:minute": rf"^{_CLOCK}$",
     "yearmonthdayTtime": r"^(?P<y>\d{4})(?P<m>\d{2})(?P<d>\d{2})T(?P<H>\d{2}):?(?P<M>\d{2}):?(?P<S>\d{2})"
     + _ZONE
     + "$",
@@ -39,7 +40,10 @@ SHAPES = {
 }
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 # One pass tells a column of words from a column that may be dates.
-LIKE = rf"(?i)^(\d{{4}}[-/.]\d{{1,2}}|\d{{8}}T|\d{{1,2}}[-/.]\d{{1,2}}[-/.]\d{{2}}|.{{0,14}}({'|'.join(MONTHS)}))"
+LIKE = (
+    r"(?i)^(\d{4}[-/.]\d{1,2}|\d{8}T|\d{1,2}:\d{2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{2}|"
+    rf".{{0,14}}({'|'.join(MONTHS)}))"
+)
 FIRST_YEAR, LAST_YEAR = 1000, 2261
 
 Numbers = np.ndarray[Any, np.dtype[np.int64]]
@@ -50,10 +54,15 @@ Marks = np.ndarray[Any, np.dtype[np.bool_]]
 class Instants:
     """Microseconds since 1970 (UTC where ``zoned``), and for each text whether it is ``shaped`` so and ``valid``."""
 
-    microseconds: np.ndarray[Any, np.dtype[np.int64]]
+    microseconds: Numbers
     shaped: Marks
-    valid: np.ndarray[Any, np.dtype[np.bool_]]
-    zoned: np.ndarray[Any, np.dtype[np.bool_]]
+    valid: Marks
+    zoned: Marks
+
+    def otherwise(self, other: Instants) -> Instants:
+        """The other reading where this one has no shape."""
+        pairs = ((getattr(self, field.name), getattr(other, field.name)) for field in fields(self))
+        return Instants(*(np.where(self.shaped, mine, its) for mine, its in pairs))
 
 
 def readings(text: pa.Array) -> dict[str, Instants]:
@@ -62,8 +71,16 @@ def readings(text: pa.Array) -> dict[str, Instants]:
 
     if not len(text) or not pc.all(pc.match_substring_regex(text, LIKE)).as_py():
         return {}
-    fitting = [n for n, pattern in SHAPES.items() if pc.all(pc.match_substring_regex(text, pattern)).as_py()]
-    return {name: read(text, name) for name in fitting}
+
+    def fits(pattern: str, some: pa.Array) -> bool:
+        return bool(pc.all(pc.match_substring_regex(some, pattern)).as_py())
+
+    fitting = [
+        shape
+        for shape, pattern in SHAPES.items()
+        if fits(pattern, text.slice(0, 100)) and fits(pattern, text)
+    ]
+    return {shape: read(text, shape) for shape in fitting}
 
 
 def read(text: pa.Array, shape: str) -> Instants:
@@ -75,11 +92,10 @@ def _read_shape(text: pa.Array, pattern: str) -> Instants:
     import pyarrow.compute as pc
 
     parts = _Parts(pc.extract_regex(text, pattern))
-    days, real = _days(_years(parts.number("y")), _months(parts), parts.number("d", 1))
+    days, real = _days(_years(parts.number("y", 1970)), _months(parts), parts.number("d", 1))
     seconds, clock = _seconds(parts)
     offset, zoned = _offset(parts)
-    fraction = np.array([int(part[:6].ljust(6, "0")) for part in parts.words("f")], dtype=np.int64)
-    microseconds = (days * 86_400 + seconds - offset) * 1_000_000 + fraction
+    microseconds = (days * 86_400 + seconds - offset) * 1_000_000 + _fraction(parts)
     return Instants(microseconds, parts.shaped, parts.shaped & real & clock, zoned)
 
 
@@ -91,19 +107,20 @@ class _Parts:
         self.names = {field.name for field in struct.type}
         self.shaped = np.asarray(struct.is_valid())
 
-    def words(self, name: str) -> pa.Array | list[str]:
+    def words(self, name: str) -> pa.Array:
+        import pyarrow as pa
         import pyarrow.compute as pc
 
         if name not in self.names:
-            return [""] * len(self.struct)
-        return pc.fill_null(pc.struct_field(self.struct, name), "").to_pylist()
+            return pa.repeat("", len(self.struct))
+        return pc.fill_null(pc.struct_field(self.struct, name), "")
 
     def number(self, name: str, empty: int = 0) -> Numbers:
         import pyarrow.compute as pc
 
         if name not in self.names:
             return np.full(len(self.struct), empty, dtype=np.int64)
-        part = pc.fill_null(pc.struct_field(self.struct, name), "")
+        part = self.words(name)
         return np.asarray(pc.if_else(pc.equal(part, ""), str(empty), part).cast("int64"))
 
 
@@ -114,9 +131,11 @@ def _years(years: Numbers) -> Numbers:
 def _months(parts: _Parts) -> Numbers:
     if "b" not in parts.names:
         return parts.number("m", 1)
-    return np.array(
-        [MONTHS.index(word.lower()) + 1 if word else 0 for word in parts.words("b")], dtype=np.int64
-    )
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    found = pc.index_in(pc.utf8_lower(parts.words("b")), pa.array(MONTHS, parts.words("b").type))
+    return np.asarray(pc.fill_null(found, -1)).astype(np.int64) + 1
 
 
 def _days(years: Numbers, months: Numbers, days: Numbers) -> tuple[Numbers, Marks]:
@@ -129,18 +148,32 @@ def _days(years: Numbers, months: Numbers, days: Numbers) -> tuple[Numbers, Mark
 
 
 def _seconds(parts: _Parts) -> tuple[Numbers, Marks]:
+    import pyarrow.compute as pc
+
     hours, minutes, seconds = parts.number("H"), parts.number("M"), parts.number("S")
-    half = np.array([word.lower() for word in parts.words("p")], dtype="U1")
-    real = (minutes < 60) & (seconds < 60) & np.where(half == "", hours < 24, (hours >= 1) & (hours <= 12))
-    hours = np.where(half == "", hours, hours % 12 + 12 * (half == "p"))
+    half = pc.utf8_lower(parts.words("p"))
+    halves, afternoon = np.asarray(pc.not_equal(half, "")), np.asarray(pc.equal(half, "p"))
+    real = (minutes < 60) & (seconds < 60) & np.where(halves, (hours >= 1) & (hours <= 12), hours < 24)
+    hours = np.where(halves, hours % 12 + 12 * afternoon, hours)
     return hours * 3600 + minutes * 60 + seconds, real
+
+
+def _fraction(parts: _Parts) -> Numbers:
+    """Microseconds of the digits after the seconds, rounded down."""
+    import pyarrow.compute as pc
+
+    if "f" not in parts.names:
+        return np.zeros(len(parts.struct), dtype=np.int64)
+    return np.asarray(pc.utf8_slice_codeunits(pc.utf8_rpad(parts.words("f"), 6, "0"), 0, 6).cast("int64"))
 
 
 def _offset(parts: _Parts) -> tuple[Numbers, Marks]:
     """Seconds east of UTC, and where a zone is named."""
-    zones = parts.words("z")
-    known = {zone: _offset_of(zone) for zone in set(zones)}
-    return np.array([known[z] for z in zones], dtype=np.int64), np.array([z != "" for z in zones], dtype=bool)
+    import pyarrow.compute as pc
+
+    zones = parts.words("z").dictionary_encode()
+    seconds = np.array([_offset_of(zone) for zone in zones.dictionary.to_pylist()], dtype=np.int64)
+    return seconds[np.asarray(zones.indices)], np.asarray(pc.not_equal(parts.words("z"), ""))
 
 
 def _offset_of(zone: str) -> int:

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from etude import dates, kinds, numerals
+from etude import date_kinds, dates, kinds, number_kinds, numerals, quick
 from etude.column import Column
 from etude.errors import DataError
 
 if TYPE_CHECKING:
     from etude.experiment import Data
-    from etude.kinds import Values
+    from etude.values import Values
 
 
 def column_of(values: Values, data: Data) -> Column:
-    """The declared kind with the style, unit, words or date shape that the values have. A value that does not fit is
-    refused when the table is parsed."""
+    """The declared kind with the style, unit or date shape of its values; a value that does not fit is refused when
+    the table is parsed. Raises DataError E054, E072, E073, E074 for a datetime without one shape."""
     kind = data.columns[values.name]
     column = Column(values.name, kind, f"declared {kind}")
     if kind == "number":
@@ -33,54 +33,48 @@ def column_of(values: Values, data: Data) -> Column:
 
 
 def _number(column: Column, values: Values, data: Data) -> Column:
-    text = numerals.western(values.rest(words=False))
-    style = numerals.Style(data.thousands, data.decimal)
-    if numerals.read(text, style).null_count and not numerals.read(text, numerals.Style()).null_count:
-        style = numerals.Style()
-    unit = numerals.unit(text)
-    if unit:
-        style = replace(style, before=unit[0], after=unit[1])
-    numbers = numerals.read(text, style)
-    exact = numbers.null_count == 0 and kinds.exact_whole(text, numbers, style)
+    text, weights = numerals.western(values.texts(words=False)), values.weights(words=False)
+    units = numerals.units(text, weights, number_kinds.MOSTLY_MARKED)
+    before, after = next(iter(units)) if len(units) == 1 else ("", "")
+    bare = numerals.bare(text, numerals.Style(before=before, after=after))
+    style = number_kinds.style_of(bare, data) or numerals.Style(data.thousands, data.decimal)
+    style = replace(style, before=before, after=after)
+    exact = numerals.read(text, style).null_count == 0 and number_kinds.exact_whole(text, style)
     return column.but(
-        exact=exact, thousands=style.thousands, decimal=style.decimal, before=style.before, after=style.after
+        exact=exact, thousands=style.thousands, decimal=style.decimal, before=before, after=after
     )
 
 
 def _datetime(column: Column, values: Values, data: Data) -> Column:
-    text = values.rest(words=False)
+    text = numerals.western(values.texts(words=False))
+    if not len(text):
+        return column.but(date_format=quick.ISO)
     if data.date_format:
         instants = dates.read(text, data.date_format)
-        if instants.shaped.all():
+        if instants.shaped.any():
             return column.but(date_format=data.date_format, zoned=bool(instants.zoned.any()))
-    found = kinds.datetime(values, data)
+    found = date_kinds.datetime(values, data)
     if found:
         return column.but(date_format=found.date_format, zoned=found.zoned)
-    if not len(text):
-        return column.but(date_format="year-month-day")
     whole = np.asarray(numerals.read(text, numerals.Style()).is_valid())
-    if whole.any():
-        raise DataError(
-            "E074",
-            "plain numbers are dates only with a format",
-            where=values.where(whole),
-            value=text[int(np.flatnonzero(whole)[0])].as_py(),
-            mend="write data.date_format, such as '%Y%m%d' or '%Y'",
-        )
-    raise DataError(
-        "E054",
-        "values must be dates of one form in a column declared datetime",
-        where=values.where(np.arange(len(text)) == 0),
-        value=text[0].as_py(),
-        mend="write data.date_format, or declare the column as category",
+    code, what = (
+        ("E074", "plain numbers are dates only with a format") if whole.any() else ("E054", _ONE_FORM)
     )
+    marks = whole if whole.any() else np.arange(len(text)) == 0
+    raise DataError(
+        code,
+        what,
+        where=values.where(marks),
+        value=date_kinds.first_text(values.texts(words=False), marks),
+        mend="write data.date_format, such as '%Y%m%d', or declare the column as category",
+    )
+
+
+_ONE_FORM = "values must be dates of one form in a column declared datetime"
 
 
 def _numeric(values: Values) -> bool:
     """All values are numbers and none is a code with a leading zero: then 1.0 and 1 are one level."""
-    import pyarrow.compute as pc
-
-    text = values.rest(words=True)
-    if not len(text) or numerals.read(text, numerals.Style()).null_count:
-        return False
-    return not pc.any(pc.match_substring_regex(text, numerals.LEADING_ZERO)).as_py()
+    text = values.texts(words=True)
+    numbers = numerals.read(text, numerals.Style()).null_count == 0
+    return bool(len(text)) and numbers and not number_kinds.are_codes(text)

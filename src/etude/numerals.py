@@ -21,10 +21,13 @@ WHOLE_WITH_POINT = r"^[+-]?[0-9]+\.0*$"
 LEADING_ZERO = r"^0[0-9]"
 LOOKS_SCIENTIFIC = r"^[0-9]+[eE][0-9]+$"
 POINT = r"\.|[eE][+-]"
+MARK = r"[0-9][,.' ][0-9]"
 MINUS_SIGNS = "[\u2010-\u2015\u2212\ufe63\uff0d]"
-CURRENCY = r"(?:[$€£¥₹₽₩₺]|US\$|USD|EUR|GBP|CHF|Rs\.?)"
-UNIT = r"(?:%|‰|°[CF]?|[$€£¥₹₽₩₺]|[A-Za-zµ]{1,4}[23²³]?(?:/[A-Za-z]{1,4})?)"
-WITH_UNIT = rf"^(?P<before>{CURRENCY}\s*)?[+-]?[0-9][0-9,]*(?:\.[0-9]+)?(?P<after>\s*{UNIT})?$"
+CURRENCY = r"[$€£¥₹₽₩₺]|(?:US|A|C|HK|NZ)\$|USD|EUR|GBP|CHF|Rs\.?"
+# A unit stands after a blank, or is a sign; letters that touch the digits ("12A") are a code.
+SIGNS = r"%|‰|°[CF]?|[$€£¥₹₽₩₺]"
+UNIT = rf"\s*(?:{SIGNS})|\s+[A-Za-zµ]{{1,5}}[23²³]?(?:/[A-Za-z]{{1,5}})?"
+WITH_UNIT = rf"^[+-]?(?P<before>(?:{CURRENCY})\s*)?[+-]?[0-9][0-9,]*(?:\.[0-9]+)?(?P<after>{UNIT})?$"
 
 Counts = np.ndarray[Any, np.dtype[np.int64]]
 Marks = np.ndarray[Any, np.dtype[np.bool_]]
@@ -44,6 +47,17 @@ class Style:
         return self == Style()
 
 
+# Tried in this order on numbers whose marks nobody declared.
+MARKED = (
+    Style(thousands=","),
+    Style(decimal=","),
+    Style(thousands=".", decimal=","),
+    Style(thousands="'"),
+    Style(thousands=" "),
+    Style(thousands=" ", decimal=","),
+)
+
+
 def western(text: pa.Array) -> pa.Array:
     """Compatibility forms (full-width digits) and typographic minus signs as ASCII, blanks trimmed."""
     import pyarrow.compute as pc
@@ -55,7 +69,7 @@ def western(text: pa.Array) -> pa.Array:
 
 
 def read(text: pa.Array, style: Style) -> pa.Array:
-    """float64 for each text of ``western``; null for what is no number in this style."""
+    """float64 for each text of ``western``; null for what is no number in this style. Never NaN, never -0.0."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -71,13 +85,24 @@ def read(text: pa.Array, style: Style) -> pa.Array:
 
 
 def read_whole(text: pa.Array, style: Style) -> pa.Array:
-    """int64 for each text of ``western``, every digit kept ("7.0" is 7). Raises ArrowInvalid beyond 64 bits."""
+    """int64 for each text of ``western``, every digit kept ("7.0" is 7). Raises ArrowInvalid for all else."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     text = text if style.usual else _usual(text, style)
-    digits = pc.replace_substring_regex(text, r"^\+|\.0*$", "")
-    return pc.cast(digits, pa.int64())
+    return pc.cast(pc.replace_substring_regex(text, r"^\+|\.0*$", ""), pa.int64())
+
+
+def bare(text: pa.Array, style: Style) -> pa.Array:
+    """The texts without the unit of the style; null for those that do not have it."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    pattern = rf"^([+-]?){re.escape(style.before)}\s*(.*?)\s*{re.escape(style.after)}$"
+    if not style.before and not style.after:
+        return text
+    has = pc.match_substring_regex(text, pattern)
+    return pc.if_else(has, pc.replace_substring_regex(text, pattern, r"\1\2"), pa.scalar(None, text.type))
 
 
 def _usual(text: pa.Array, style: Style) -> pa.Array:
@@ -86,12 +111,7 @@ def _usual(text: pa.Array, style: Style) -> pa.Array:
     import pyarrow.compute as pc
 
     nothing = pa.scalar(None, text.type)
-    for mark, end in ((style.before, "^"), (style.after, "$")):
-        if mark:
-            pattern = rf"\s*{re.escape(mark)}\s*" if end == "$" else rf"{re.escape(mark)}\s*"
-            pattern = pattern + end if end == "$" else end + pattern
-            marked = pc.match_substring_regex(text, pattern)
-            text = pc.if_else(marked, pc.replace_substring_regex(text, pattern, ""), nothing)
+    text = bare(text, style)
     if style.thousands:
         mark, decimal = re.escape(style.thousands), re.escape(style.decimal)
         grouped = rf"^[+-]?[0-9]{{1,3}}(?:{mark}[0-9]{{3}})+(?:{decimal}[0-9]*)?$"
@@ -104,46 +124,40 @@ def _usual(text: pa.Array, style: Style) -> pa.Array:
     return text
 
 
-def grouping(text: pa.Array, weights: Counts, share: float) -> tuple[str, str, Marks] | None:
-    """``(code, hint, marked texts)`` when ``share`` of the rows are numbers if undeclared marks are allowed, else None.
+def undeclared(text: pa.Array, weights: Counts, share: float) -> tuple[str, str, Marks] | None:
+    """``(code, hint, marked texts)`` when ``share`` of the rows are numbers if their marks are allowed, else None.
 
-    E049: groups of three digits; E050: a decimal comma. Blanks must explain every text ("123 456" may be a code).
+    E049: groups of three digits; E050: a decimal comma. A blank must explain every text: "123 456" may be a code.
     """
     import pyarrow.compute as pc
 
-    marked = np.asarray(pc.match_substring_regex(text, r"[0-9][,.' ][0-9]"))
-    plain = np.asarray(read(text, Style()).is_valid())
-    if not (marked & ~plain).any():
+    if not pc.any(pc.match_substring_regex(text, MARK)).as_py():
         return None
-    for code, style in _MARKED:
-        fits = np.asarray(read(text, style).is_valid()) | plain
+    plain = np.asarray(read(text, Style()).is_valid())
+    for style in MARKED:
+        fits = np.asarray(read(text, style).is_valid())
         enough = (1.0 if style.thousands == " " else share) * weights.sum()
-        if weights[fits].sum() >= enough and (fits & ~plain).any():
+        if weights[fits | plain].sum() >= enough and (fits & ~plain).any():
             thousands = f"data.thousands: {style.thousands!r}" if style.thousands else ""
             decimal = "data.decimal: ','" if style.decimal == "," else ""
-            return code, " and ".join(hint for hint in (thousands, decimal) if hint), fits & ~plain
+            comma = style.decimal == "," and pc.any(pc.match_substring(text, ",")).as_py()
+            return (
+                "E050" if comma else "E049",
+                " and ".join(hint for hint in (thousands, decimal) if hint),
+                fits & ~plain,
+            )
     return None
 
 
-_MARKED = (
-    ("E049", Style(thousands=",")),
-    ("E050", Style(decimal=",")),
-    ("E050", Style(thousands=".", decimal=",")),
-    ("E049", Style(thousands="'")),
-    ("E049", Style(thousands=" ")),
-    ("E050", Style(thousands=" ", decimal=",")),
-)
-
-
-def unit(text: pa.Array) -> tuple[str, str] | None:
-    """What stands before and after every one of the numbers ("$", "" or "", "kg"); None when there is no such thing."""
+def units(text: pa.Array, weights: Counts, share: float) -> set[tuple[str, str]]:
+    """What stands before and after the numbers ("$", "" or "", "kg"); empty unless ``share`` of the rows have some."""
+    import pyarrow as pa
     import pyarrow.compute as pc
 
     parts = pc.extract_regex(text, WITH_UNIT)
-    if parts.null_count:
-        return None
-    around = (pc.unique(pc.struct_field(parts, name)).to_pylist() for name in ("before", "after"))
-    before, after = ({part.strip() for part in found} for found in around)
-    if len(before) > 1 or len(after) > 1 or before == after == {""}:
-        return None
-    return before.pop(), after.pop()
+    around = [pc.utf8_trim_whitespace(pc.struct_field(parts, name)) for name in ("before", "after")]
+    joined = pc.binary_join_element_wise(*around, "\n")
+    has = np.asarray(pc.fill_null(pc.not_equal(joined, "\n"), False))
+    if not has.any() or weights[has].sum() < share * weights.sum():
+        return set()
+    return {tuple(pair.split("\n")) for pair in pc.unique(joined.filter(pa.array(has))).to_pylist()}

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from etude import kinds, text_cells, typed_cells
+from etude import quick, text_cells, typed_cells
 from etude.cells import plain, spelled
 from etude.column import canonical_type
 from etude.errors import DataError, nearest
 from etude.pandas_cells import from_frame
+from etude.values import values_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -72,4 +73,19 @@ def _column(
         return values, typed_cells.nulls(values)
     if column.kind == "datetime" and pa.types.is_timestamp(values.type) and not missing:
         return typed_cells.instants(values, column)
-    return text_cells.read(kinds.values_of(spelled(values), column.name, missing), column)
+    found = None if missing else _quick(values, column)
+    if found is not None:
+        return found, typed_cells.nulls(values)
+    return text_cells.read(values_of(spelled(values), column.name, missing), column)
+
+
+def _quick(values: pa.ChunkedArray, column: Column) -> pa.ChunkedArray | None:
+    import pyarrow as pa
+
+    if not pa.types.is_string(values.type) and not pa.types.is_large_string(values.type):
+        return None
+    if column.kind == "number" and column.style.usual and not column.exact:
+        return quick.numbers(values)
+    if column.kind == "datetime" and column.date_format == quick.ISO:
+        return quick.instants(values, zoned=column.zoned)
+    return None

@@ -8,10 +8,11 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from etude import declared, kinds
+from etude import date_kinds, declared, kinds, number_kinds, quick
 from etude.cells import plain, spelled
 from etude.column import Column
 from etude.errors import DataError, EtudeError, nearest
+from etude.values import values_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -103,11 +104,12 @@ def _judged(values: pa.ChunkedArray, name: str, data: Data) -> Column:
     import pyarrow as pa
 
     if name in data.columns:
-        return declared.column_of(kinds.values_of(spelled(values), name, data.missing), data)
+        return declared.column_of(values_of(spelled(values), name, data.missing), data)
     if values.null_count == len(values):
         return Column(name, "category", "no value in any row")
     if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
-        return kinds.of_text(kinds.values_of(values, name, data.missing), data)
+        found = quick.column_of(values, name, data)
+        return found or kinds.of_text(values_of(values, name, data.missing), data)
     return _native(values, name, data)
 
 
@@ -116,18 +118,14 @@ def _native(values: pa.ChunkedArray, name: str, data: Data) -> Column:
 
     count = len(values) - values.null_count
     if pa.types.is_integer(values.type) or pa.types.is_floating(values.type):
-        return _native_number(values, name, data, f"{count} of {count} values are numbers")
+        return _native_number(values, name, data, number_kinds.numbers_of(count))
     if name == data.target:
-        return kinds.of_text(kinds.values_of(spelled(values), name, data.missing), data)
+        return kinds.of_text(values_of(spelled(values), name, data.missing), data)
     if pa.types.is_boolean(values.type):
         return Column(name, "boolean", "every value is true or false", words=("true", "false"))
-    return Column(
-        name,
-        "datetime",
-        f"{count} of {count} values are dates",
-        date_format="year-month-day",
-        zoned=values.type.tz is not None,
-    )
+    zoned = values.type.tz is not None
+    evidence = date_kinds.dates_of(count, quick.ISO, zoned=zoned)
+    return Column(name, "datetime", evidence, date_format=quick.ISO, zoned=zoned)
 
 
 def _native_number(values: pa.ChunkedArray, name: str, data: Data, evidence: str) -> Column:
@@ -137,6 +135,6 @@ def _native_number(values: pa.ChunkedArray, name: str, data: Data, evidence: str
 
     if pa.types.is_integer(values.type):
         extremes = pc.min_max(values).as_py()
-        if max(abs(extremes["min"]), abs(extremes["max"])) >= 10 ** (kinds.LONG_DIGITS - 1):
-            return kinds.of_text(kinds.values_of(spelled(values), name, data.missing), data)
+        if max(abs(extremes["min"]), abs(extremes["max"])) >= 10 ** (number_kinds.LONG_DIGITS - 1):
+            return kinds.of_text(values_of(spelled(values), name, data.missing), data)
     return Column(name, "number", evidence)

@@ -2,41 +2,41 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from etude import booleans, dates, kinds, numerals
+from etude import booleans, date_kinds, dates, number_kinds, numerals, quick
 from etude.cells import BLANKS
-from etude.errors import DataError
-from etude.typed_cells import too_large, with_infinite
+from etude.errors import DataError, shown
+from etude.typed_cells import Counts, missing_numbers, with_infinite
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from etude.column import Column
-    from etude.kinds import Marks, Values
-
-Counts = dict[str, Any]
+    from etude.values import Marks, Values
 
 
 def read(values: Values, column: Column) -> tuple[pa.ChunkedArray, Counts]:
     """One canonical value a row, and the counts of ``Parsed`` for this column."""
-    words = not column.missing_by_word
-    kept = values.mask(words=words)
-    text = values.rest(words=words)
     readers = {"number": _numbers, "boolean": _booleans, "datetime": _instants}
-    canonical = readers.get(column.kind, _strings)(text, values, column)
-    result = values.cells.spread(_scattered(canonical, kept))
-    return result, with_infinite(_counts(values, kept, column), result)
+    counts = _counts(values, column)
+    if column.kind not in readers:
+        return _strings(values, column), counts
+    mask = values.mask(words=False)
+    canonical = readers[column.kind](values.texts(words=False), values, column)
+    result = values.cells.spread(_scattered(canonical, mask))
+    if column.kind == "number":
+        result, counts = missing_numbers(result, column, values.missing, counts)
+    return result, with_infinite(counts, result)
 
 
-def _scattered(canonical: pa.Array, kept: Marks) -> pa.Array:
+def _scattered(canonical: pa.Array, mask: Marks) -> pa.Array:
     """Null for the distinct texts that are missing."""
     import pyarrow as pa
 
-    positions = pa.array(np.cumsum(kept) - 1, mask=~kept)
-    return canonical.take(positions)
+    return canonical if mask.all() else canonical.take(pa.array(np.cumsum(mask) - 1, mask=~mask))
 
 
 def _numbers(text: pa.Array, values: Values, column: Column) -> pa.Array:
@@ -45,35 +45,33 @@ def _numbers(text: pa.Array, values: Values, column: Column) -> pa.Array:
     text = numerals.western(text)
     numbers = numerals.read(text, column.style)
     if numbers.null_count:
-        raise _no_number(text, ~np.asarray(numbers.is_valid()), values, column)
+        raise _no_number(text, values, column)
     if not column.exact:
         return numbers
     try:
         return numerals.read_whole(text, column.style)
     except pa.ArrowInvalid:
-        raise too_large(column, values.where(np.abs(np.asarray(numbers)) >= 2**53)) from None
+        sizes = np.abs(np.asarray(numbers))
+        bad = (sizes >= 2.0**63) | (sizes != np.floor(sizes))
+        raise number_kinds.too_large(
+            column.name, values.where(bad) if bad.any() else shown(column.name)
+        ) from None
 
 
-def _no_number(text: pa.Array, marks: Marks, values: Values, column: Column) -> DataError:
-    value = text[int(np.flatnonzero(marks)[0])].as_py()
-    one = np.ones(1, dtype=np.int64)
-    undeclared = numerals.grouping(_only(text, marks), one, 1.0)
-    unit = numerals.unit(_only(text, marks))
-    mend = f"write data.columns: {{{column.name}: category}}, or list the value under data.missing"
-    code = undeclared[0] if undeclared else "E051" if unit else "E054"
-    if undeclared:
-        mend = f"write {undeclared[1]}"
+def _no_number(text: pa.Array, values: Values, column: Column) -> DataError:
+    """E049, E050 for marks that were not declared, E051 for a unit, else E054."""
+    marks = ~np.asarray(numerals.read(text, column.style).is_valid())
+    one, row = text.filter(marks).slice(0, 1), np.ones(1, dtype=np.int64)
+    found = numerals.undeclared(numerals.bare(one, column.style).fill_null(""), row, 1.0)
+    code = found[0] if found else "E051" if numerals.units(one, row, 1.0) else "E054"
+    category = f"write data.columns: {{{column.name}: category}}, or list the value under data.missing"
     return DataError(
         code,
         "values must be plain numbers in a number column",
         where=values.where(marks),
-        value=value,
-        mend=mend,
+        value=date_kinds.first_text(values.texts(words=False), marks),
+        mend=f"write {found[1]}" if found else category,
     )
-
-
-def _only(text: pa.Array, marks: Marks) -> pa.Array:
-    return text.slice(int(np.flatnonzero(marks)[0]), 1)
 
 
 def _booleans(text: pa.Array, values: Values, column: Column) -> pa.Array:
@@ -84,54 +82,67 @@ def _booleans(text: pa.Array, values: Values, column: Column) -> pa.Array:
             "E053",
             "values must be truth values, such as yes and no, in a boolean column",
             where=values.where(marks),
-            value=_only(text, marks)[0].as_py(),
+            value=date_kinds.first_text(text, marks),
             mend=f"write data.columns: {{{column.name}: category}}, or list the value under data.missing",
         )
     return truths
 
 
 def _instants(text: pa.Array, values: Values, column: Column) -> pa.Array:
+    """Dates in the column's shape; ISO dates are understood beside it."""
     import pyarrow as pa
 
-    instants = dates.read(text, column.date_format)
-    if not instants.shaped.all():
+    western = numerals.western(text)
+    found = dates.read(western, column.date_format)
+    if not found.shaped.all():
+        found = found.otherwise(dates.read(western, quick.ISO))
+    if not found.shaped.all():
         raise DataError(
             "E054",
             f"values must be dates as {column.date_format} in this column",
-            where=values.where(~instants.shaped),
-            value=_only(text, ~instants.shaped)[0].as_py(),
+            where=values.where(~found.shaped),
+            value=date_kinds.first_text(text, ~found.shaped),
             mend="mend the value, or list it under data.missing",
         )
-    if not instants.valid.all():
-        raise kinds.impossible_date(values.where(~instants.valid), _only(text, ~instants.valid)[0].as_py())
-    if (instants.zoned != column.zoned).any():
-        raise kinds.mixed_zones(values.where(instants.zoned != column.zoned))
-    return pa.array(instants.microseconds).cast(pa.timestamp("us", "UTC" if column.zoned else None))
+    if not found.valid.all():
+        raise date_kinds.impossible(values.where(~found.valid), date_kinds.first_text(text, ~found.valid))
+    if (found.zoned != column.zoned).any():
+        raise date_kinds.mixed_zones(values.where(found.zoned != column.zoned))
+    return pa.array(found.microseconds).cast(pa.timestamp("us", "UTC" if column.zoned else None))
 
 
-def _strings(text: pa.Array, values: Values, column: Column) -> pa.Array:
+def _strings(values: Values, column: Column) -> pa.ChunkedArray:
+    """The column itself where every text is as written."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
+    text = values.cells.text
     if column.numeric:
         whole = pc.match_substring_regex(text, numerals.WHOLE_WITH_POINT)
         text = pc.if_else(whole, pc.replace_substring_regex(text, r"\.0*$", ""), text)
-    return text.cast(pa.string())
+    if values.kept.all() and text.equals(values.cells.raw):
+        return values.cells.column.cast(pa.string())
+    kept = text if values.kept.all() else pc.if_else(pa.array(values.kept), text, pa.scalar(None, text.type))
+    return values.cells.spread(kept.cast(pa.string()))
 
 
-def _counts(values: Values, kept: Marks, column: Column) -> Counts:
+def _counts(values: Values, column: Column) -> Counts:
     """Rows by missing token, and rows whose text was trimmed or normalised; what is zero is left out."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    cells = values.cells
+    cells, kept = values.cells, values.mask(words=not column.missing_by_word)
     missing: dict[str, int] = {"": cells.nulls} if cells.nulls else {}
-    for token, count in zip(cells.text.filter(pa.array(~kept)).to_pylist(), cells.counts[~kept], strict=True):
-        missing[token] = missing.get(token, 0) + int(count)
-    read_as = cells.text if not column.missing_by_word else numerals.western(cells.text)
-    changed = kept & np.asarray(pc.not_equal(cells.raw, read_as))
-    normalised = changed & np.asarray(pc.not_equal(pc.ascii_trim(cells.raw, BLANKS), read_as))
+    if not kept.all():
+        tokens = cells.text.filter(pa.array(~kept)).to_pylist()
+        for token, count in zip(tokens, cells.counts[~kept], strict=True):
+            missing[token] = missing.get(token, 0) + int(count)
     counts: Counts = {"missing": missing} if missing else {}
+    read_as = numerals.western(cells.text) if column.missing_by_word else cells.text
+    changed = kept & np.asarray(pc.not_equal(cells.raw, read_as))
+    if not changed.any():
+        return counts
+    normalised = changed & np.asarray(pc.not_equal(pc.ascii_trim(cells.raw, BLANKS), read_as))
     for name, marks in (("trimmed", changed & ~normalised), ("normalised", normalised)):
         rows = int(cells.counts[marks].sum())
         counts |= {name: rows} if rows else {}

@@ -1,11 +1,11 @@
-"""Native numbers, truth values and instants to canonical columns, with what was missing or infinite."""
+"""Native numbers and instants to canonical columns, with what was missing or infinite."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from etude import dates, kinds, numerals
-from etude.errors import DataError, shown
+from etude import date_kinds, dates, number_kinds, numerals
+from etude.errors import shown
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -22,56 +22,55 @@ def nulls(values: pa.ChunkedArray) -> Counts:
 def numbers(
     values: pa.ChunkedArray, column: Column, missing: tuple[str, ...]
 ) -> tuple[pa.ChunkedArray, Counts]:
+    """Numbers and truth values (1 and 0) as the column's type. Raises DataError E057 where int64 cannot hold them."""
     import pyarrow as pa
-    import pyarrow.compute as pc
 
-    counts = nulls(values)
     if pa.types.is_boolean(values.type):
         values = values.cast(pa.int64())
-    for token in missing:
-        number = numerals.read(pa.array([token]), column.style)[0].as_py()
-        gone = pc.fill_null(pc.equal(values.cast(pa.float64(), safe=False), number), False)
-        found = pc.sum(gone).as_py() if number is not None else 0
-        if found:
-            counts.setdefault("missing", {})[token] = found
-            values = pc.if_else(gone, pa.scalar(None, values.type), values)
-    return _cast(values, column), with_infinite(counts, values)
-
-
-def _cast(values: pa.ChunkedArray, column: Column) -> pa.ChunkedArray:
-    import pyarrow as pa
-
     try:
-        return values.cast(pa.int64()) if column.exact else values.cast(pa.float64(), safe=False)
+        canonical = values.cast(pa.int64()) if column.exact else values.cast(pa.float64(), safe=False)
     except pa.ArrowInvalid:
-        raise too_large(column, f"column {shown(column.name)}") from None
+        raise number_kinds.too_large(column.name, f"column {shown(column.name)}") from None
+    canonical, counts = missing_numbers(canonical, column, missing, nulls(values))
+    return canonical, with_infinite(counts, canonical)
 
 
-def too_large(column: Column, where: str) -> DataError:
-    return DataError(
-        "E057",
-        "whole numbers must fit into 64 bits where a float would lose digits",
-        where=where,
-        mend=f"write data.columns: {{{column.name}: id}} to keep the digits as text",
-    )
-
-
-def with_infinite(counts: Counts, values: pa.ChunkedArray) -> Counts:
+def missing_numbers(
+    canonical: pa.ChunkedArray, column: Column, missing: tuple[str, ...], counts: Counts
+) -> tuple[pa.ChunkedArray, Counts]:
+    """Null where a number has the value of a declared token: -999.0 where -999 is declared."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    infinite = pc.sum(pc.is_inf(values)).as_py() if pa.types.is_floating(values.type) else 0
+    for token in missing:
+        number = numerals.read(pa.array([token]), column.style)[0].as_py()
+        gone = pc.equal(canonical.cast(pa.float64(), safe=False), pa.scalar(number, pa.float64()))
+        found = pc.sum(gone).as_py() or 0
+        if found:
+            spelled = counts.get("missing", {})
+            counts = counts | {"missing": spelled | {token: spelled.get(token, 0) + found}}
+            canonical = pc.if_else(pc.fill_null(gone, False), pa.scalar(None, canonical.type), canonical)
+    return canonical, counts
+
+
+def with_infinite(counts: Counts, canonical: pa.ChunkedArray) -> Counts:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    infinite = pc.sum(pc.is_inf(canonical)).as_py() if pa.types.is_floating(canonical.type) else 0
     return counts | {"infinite": infinite} if infinite else counts
 
 
 def instants(values: pa.ChunkedArray, column: Column) -> tuple[pa.ChunkedArray, Counts]:
+    """Instants as they are. Raises DataError E073 for a zone where the schema has none or none where it has, E074."""
     import pyarrow.compute as pc
 
+    where = f"column {shown(column.name)}"
     if (values.type.tz is not None) != column.zoned:
-        raise kinds.mixed_zones(f"column {shown(column.name)}")
+        raise date_kinds.mixed_zones(where)
     years = pc.min_max(pc.year(values)).as_py()
-    if years["min"] is not None and (years["min"] < dates.FIRST_YEAR or years["max"] > dates.LAST_YEAR):
-        extreme = years["min"] if years["min"] < dates.FIRST_YEAR else years["max"]
-        row = pc.index(pc.year(values), extreme).as_py() + 1
-        raise kinds.impossible_date(f"column {shown(column.name)}, data row {row}", f"year {extreme}")
+    for year in (years["min"], years["max"]):
+        if year is not None and not dates.FIRST_YEAR <= year <= dates.LAST_YEAR:
+            row = pc.index(pc.year(values), year).as_py() + 1
+            raise date_kinds.impossible(f"{where}, data row {row}", f"year {year}")
     return values, nulls(values)
