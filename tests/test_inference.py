@@ -91,13 +91,16 @@ def seen_inside(threads: int, error: Exception | None = None) -> tuple[int, int,
 
 
 def test_exact_sets_threads_and_determinism_and_restores_both_even_after_an_error():
+    threads = 2 if torch.get_num_threads() == 1 else 1
+    mode = torch.get_deterministic_debug_mode()
+    torch.set_deterministic_debug_mode("default" if mode else "warn")
     before = settings()
-    threads = 2 if before[1] == 1 else 1
     assert seen_inside(threads) == (2, threads, False)
     assert settings() == before
     with pytest.raises(KeyError):
         seen_inside(threads, KeyError())
     assert settings() == before
+    torch.set_deterministic_debug_mode(mode)
 
 
 def test_exact_refuses_an_operation_without_a_deterministic_form():

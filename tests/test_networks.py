@@ -84,6 +84,12 @@ def test_a_layer_keeps_its_weights_when_another_one_is_added():
     assert torch.equal(small.blocks[0].weight, large.blocks[0].weight)
 
 
+def test_layers_of_equal_shape_have_different_weights():
+    first, second = (m for m in build(hidden=(16, 16, 16)).blocks[3:] if isinstance(m, torch.nn.Linear))
+    assert not torch.isclose(first.weight, second.weight).all(dim=1).any()
+    assert not torch.isclose(first.weight[:, 0], first.bias).all()
+
+
 def test_initial_weights_spread_as_documented():
     model = build(numbers=400, cardinalities=(500,), hidden=(300,))
     first, table = model.blocks[0], model.embeddings[0].weight

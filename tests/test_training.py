@@ -15,6 +15,8 @@ from torch.utils import deterministic
 from etude import inference, networks, training, weights
 from etude.errors import DataError
 from etude.experiment import Network, Train
+from etude.loop import Loop
+from etude.objective import Objective
 from etude.training import Epoch, Fitted, Part, TrainingDivergedError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -125,8 +127,8 @@ def test_the_gradient_norm_is_that_of_the_loss():
     twin.head.bias.data = torch.bincount(train.target).div(50).log()
     torch.nn.functional.cross_entropy(twin(train.numbers, train.categories), train.target).backward()
     expected = torch.nn.utils.get_total_norm([p.grad for p in twin.parameters()]).item()
-    fit = fitted(network, train, train, epochs=1, batch_size=50)
-    assert fit.history[0].gradient_norm == pytest.approx(expected, rel=1e-5)
+    fit = fitted(network, train, train, epochs=2, batch_size=50, learning_rate=1e-12)
+    assert [epoch.gradient_norm for epoch in fit.history] == pytest.approx([expected] * 2, rel=1e-5)
 
 
 def test_regression_is_scored_by_r2():
@@ -153,6 +155,7 @@ def test_train_is_measured_on_a_fixed_sample_as_large_as_validation():
     whole = torch.nn.functional.cross_entropy(
         inference.predict(network, train.numbers, train.categories), train.target
     ).item()
+    assert fit.best_epoch == 1, "the earlier of equals"
     losses = {round(epoch.train_loss, 6) for epoch in fit.history}
     assert len(losses) == 1
     assert losses.pop() != pytest.approx(whole, abs=1e-5)
@@ -316,6 +319,19 @@ def test_the_global_generators_are_neither_read_nor_written():
     assert random.getstate() == before[1]
     assert np.array_equal(np.random.get_state()[1], before[2])
     assert bits(fitted(hear=draw)) == quiet
+
+
+def test_order_and_dropout_draw_from_generators_of_their_own():
+    settings = Train(epochs=1)
+    loop = Loop(built(), table(9), table(9), Objective("classification", 2), settings, seed=0)
+    assert loop.order.initial_seed() != loop.dropout.initial_seed()
+
+
+def test_it_trains_although_the_caller_has_gradients_switched_off():
+    expected = bits(fitted())
+    network, train, validation = built(), table(400), table(200, seed=1)
+    with torch.inference_mode():
+        assert bits(fitted(network, train, validation)) == expected
 
 
 def test_threads_and_determinism_are_restored_afterwards():

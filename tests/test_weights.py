@@ -16,7 +16,14 @@ def state() -> dict[str, torch.Tensor]:
     }
 
 
-def test_bytes_give_every_tensor_back_although_two_share_memory():
+def test_tied_weights_are_written_under_both_names():
+    tied = torch.arange(3.0)
+    loaded = weights.from_bytes(weights.to_bytes({"in": tied, "out": tied}))
+    assert torch.equal(loaded["in"], tied)
+    assert torch.equal(loaded["out"], tied)
+
+
+def test_bytes_give_every_tensor_back():
     loaded = weights.from_bytes(weights.to_bytes(state()))
     assert loaded.keys() == state().keys()
     for name, tensor in state().items():
