@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 from etude.column_names import check_names
 from etude.errors import DataError
+from etude.memory import check_fits, free_bytes
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+MIN_BYTES_PER_CELL = 1
+ABSURD = 100
 
 
 def read_parquet(file: IO[bytes], where: str) -> pa.Table:
@@ -21,8 +25,9 @@ def read_parquet(file: IO[bytes], where: str) -> pa.Table:
         mend = "it was cut short: copy it again"
         raise DataError("E015", "a Parquet file must have its footer", where=where, mend=mend)
     try:
-        with parquet.ParquetFile(pa.PythonFile(file, mode="r")) as stored:
+        with parquet.ParquetFile(pa.PythonFile(file, mode="r"), page_checksum_verification=True) as stored:
             check_flat(stored.schema_arrow, where)
+            _check_size(stored.metadata, where)
             table = stored.read(use_threads=False)
     except (pa.ArrowException, OSError, MemoryError) as error:
         raise DataError(
@@ -33,6 +38,23 @@ def read_parquet(file: IO[bytes], where: str) -> pa.Table:
             mend="write it again",
         ) from error
     return plain(table, where)
+
+
+def _check_size(metadata: Any, where: str) -> None:
+    """Believes the footer only as far as the memory goes: E041 for rows that would need it many times over."""
+    groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
+    cells = metadata.num_rows * metadata.num_columns
+    needed, free = max(sum(g.total_byte_size for g in groups), cells * MIN_BYTES_PER_CELL), free_bytes()
+    if needed > ABSURD * free or metadata.num_rows != sum(g.num_rows for g in groups):
+        value = f"{metadata.num_rows:,} rows in {len(groups)} row groups"
+        raise DataError(
+            "E041",
+            "a Parquet file must hold what it declares",
+            where=where,
+            value=value,
+            mend="write it again",
+        )
+    check_fits(needed, free, where)
 
 
 def read_arrow(file: IO[bytes], where: str) -> pa.Table:

@@ -15,6 +15,7 @@ from etude.byte_streams import Reader
 from etude.csv_dialect import Dialect, blank_records
 from etude.csv_scan import Scan, scan
 from etude.errors import DataError, EtudeError
+from etude.memory import check_fits
 from etude.text_encoding import line_ends
 
 if TYPE_CHECKING:
@@ -81,14 +82,15 @@ class StrictTable:
     fault: DataError | None
 
 
-def read_records(text: Reader, dialect: Dialect, where: str, *, header: bool) -> StrictTable:
+def read_records(text: Reader, dialect: Dialect, where: str, *, header: bool, free: int) -> StrictTable:
     """All records as strings, an empty field as null; columns are called f0, f1, ...
 
-    The fault is a DataError of E016, E022, E023, E026, E027, E028, E030, E031, E032, E033, E035 or E039.
+    The fault is a DataError: what the bytes, the encoding, the memory (E012, E015, E017, E022) or the grammar forbid
+    (E016, E023, E026, E027, E028, E030 to E033, E035, E039).
     """
     import pyarrow as pa
 
-    rows = _Rows(dialect, where, header)
+    rows = _Rows(dialect, where, header, free)
     fault = None
     try:
         for block in blocks_of(text, dialect, where):
@@ -106,6 +108,8 @@ class _Rows:
     dialect: Dialect
     where: str
     header: bool
+    free: int
+    bytes: int = 0
     names: list[str] = field(default_factory=list)
     tables: list[pa.Table] = field(default_factory=list)
     lines: Lines = field(default_factory=Lines)
@@ -125,7 +129,10 @@ class _Rows:
             first = 1 if self.header else 0
         last = 0 if self.first_blank_line else wrong_record(block, len(self.names), first)
         if last > first:
-            self.tables.append(parsed(block, first, last, len(self.names), self.dialect))
+            table = parsed(block, first, last, len(self.names), self.dialect)
+            self.bytes += table.nbytes
+            check_fits(self.bytes, self.free, self.where)
+            self.tables.append(table)
             self.lines.add(self.count, _starts(block, first, last))
             self.count += last - first
         if last < records:

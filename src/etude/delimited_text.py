@@ -5,19 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from etude.byte_streams import Reader, Replayed, Steady
 from etude.column_names import check_names
 from etude.csv_dialect import find_dialect
 from etude.csv_strict import StrictTable, read_records
 from etude.errors import DataError
 from etude.table_quotes import check_quoted_names, check_quotes
 from etude.table_shape import Shape, check_shape
-from etude.text_encoding import Utf8Text, find_encoding
+from etude.text_encoding import Opened
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-HEAD_BYTES = 4 << 20
 INDEX_NAME = "Unnamed: 0"
 
 
@@ -34,26 +32,14 @@ class TextTable:
 
 
 def read_delimited(
-    content: Reader,
-    where: str,
-    *,
-    delimiter: str | None,
-    quote: str | None,
-    encoding: str | None,
-    header: bool,
+    opened: Opened, where: str, *, delimiter: str | None, quote: str | None, header: bool, free: int
 ) -> TextTable:
-    """Every field's exact text, an empty one as null; DataError at the first thing that is not one plain table."""
-    head = content.read(HEAD_BYTES)
-    if not head:
-        raise DataError("E003", "data.source must not be empty", where=where, value="0 bytes")
-    found = find_encoding(head, encoding, where)
-    text = Steady(Utf8Text(Replayed(head, content), found, where))
-    head = text.read(HEAD_BYTES)
-    whole = not (rest := text.read(1))
-    if not head.strip() and whole:
-        raise DataError("E004", "data.source must hold a table", where=where, value="only empty lines")
-    dialect = find_dialect(head, delimiter, quote, where, whole=whole)
-    rows = read_records(Steady(Replayed(head + rest, text)), dialect, where, header=header)
+    """Every field's exact text, an empty one as null; DataError at the first thing that is not one plain table.
+
+    ``free`` is the memory that may be used, in bytes.
+    """
+    dialect = find_dialect(opened.head, delimiter, quote, where, whole=opened.whole)
+    rows = read_records(opened.text, dialect, where, header=header, free=free)
     if header:
         check_quoted_names(rows.names, rows.quotes_seen - {dialect.quote}, where)
     if rows.table.num_rows:
@@ -71,10 +57,10 @@ def read_delimited(
         "format": "csv",
         "delimiter": dialect.delimiter,
         "quote": dialect.quote,
-        "encoding": found.name,
-        "byte_order_mark": bool(found.mark),
+        "encoding": opened.encoding.name,
+        "byte_order_mark": bool(opened.encoding.mark),
         "header": header,
-        "declared": list(dialect.declared) + (["encoding"] if encoding else []),
+        "declared": list(dialect.declared),
         "blank_lines_at_end": rows.blank_lines,
         "warnings": warnings,
     }

@@ -6,7 +6,7 @@ import codecs
 from dataclasses import dataclass
 from typing import NoReturn
 
-from etude.byte_streams import Reader
+from etude.byte_streams import Reader, Replayed, Steady
 from etude.errors import DataError, ExperimentError
 
 # The longer mark first: UTF-32's begins like UTF-16's.
@@ -155,6 +155,35 @@ class Utf8Text:
             if self.encoding.name == "utf-8"
             else "set data.encoding to the one that it was written in",
         ) from error
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A text's beginning, and a reader that gives all of it; ``whole`` says that the beginning is everything."""
+
+    head: bytes
+    text: Reader
+    whole: bool
+    encoding: Encoding
+
+
+def opened_text(content: Reader, declared: str | None, where: str, head_bytes: int) -> Opened:
+    """``content`` as UTF-8. Raises E003 for nothing, E004 for empty lines, E021 and E022 for its encoding."""
+    head = content.read(head_bytes)
+    if not head:
+        raise DataError(
+            "E003", "data.source must not be empty", where=where, value="0 bytes", mend="bring rows"
+        )
+    encoding = find_encoding(head, declared, where)
+    text = Steady(Utf8Text(Steady(Replayed(head, content)), encoding, where))
+    head = text.read(head_bytes)
+    rest = text.read(1)
+    if not head.strip() and not rest:
+        mend = "bring rows"
+        raise DataError(
+            "E004", "data.source must hold a table", where=where, value="only empty lines", mend=mend
+        )
+    return Opened(head, Steady(Replayed(head + rest, text)), not rest, encoding)
 
 
 def line_ends(text: bytes) -> int:
