@@ -99,6 +99,16 @@ def test_what_is_undefined_is_none_and_warns_of_nothing() -> None:
     }
 
 
+def test_resamples_of_one_row_only_do_not_enter_the_interval_of_r2() -> None:
+    """Their spread is rounding, which would make R2 hugely negative."""
+    for seed in range(20):
+        target = np.random.Generator(np.random.PCG64(seed)).standard_normal(3)
+        interval = regression_metrics(target, target + 0.01, seed=seed)["r2"].interval
+        assert interval is not None
+        assert interval.method == "percentile"
+        assert interval.low > -1e6
+
+
 def test_the_score_is_one_of_the_metrics_and_higher_is_better() -> None:
     labels, probabilities = made(20, 2)
     assert classification_metrics(labels, probabilities, seed=None)[

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from etude.intervals import Interval, bootstrap, weighted_mean, wilson
+from etude.intervals import Interval, Statistic, bootstrap, weighted_mean, wilson
 from etude.ranking import roc_auc
+from etude.seeds import derived
 
 
 def ones(rows: int) -> np.ndarray:
@@ -28,30 +29,35 @@ def test_wilson_is_scipys(successes: int, n: int, confidence: float) -> None:
     assert 0 <= ours.low < ours.high <= 1
 
 
+def test_wilson_ends_exactly_at_zero_and_one() -> None:
+    for n in range(1, 200):
+        assert (wilson(0, n).low, wilson(n, n).high) == (0.0, 1.0)
+
+
 @pytest.mark.parametrize(("successes", "n"), [(0, 0), (-1, 3), (4, 3)])
 def test_wilson_refuses_impossible_counts(successes: int, n: int) -> None:
     with pytest.raises(ValueError, match=f"successes={successes}, n={n}"):
         wilson(successes, n)
 
 
+def deviation(values: np.ndarray) -> Statistic:
+    """The standard deviation with n below, which is biased and bent."""
+    moments = weighted_mean(values), weighted_mean(values**2)
+    return lambda weights: np.sqrt(moments[1](weights) - moments[0](weights) ** 2)
+
+
 @pytest.mark.parametrize("rows", [12, 60, 900])
-def test_bca_limits_are_scipys_on_the_same_resamples(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """scipy draws in another order: its generator is replaced by one that repeats our draws."""
+@pytest.mark.parametrize(("ours", "theirs"), [(weighted_mean, np.mean), (deviation, np.std)])
+def test_bca_limits_are_scipys_on_the_same_resamples(rows: int, ours, theirs) -> None:
     values = skewed(rows)
-
-    class OurDraws(np.random.Generator):
-        def integers(self, low, high=None, size=None, **_):
-            return super().integers(low, high, size=size)
-
-    from etude.seeds import derived
-
-    generator = OurDraws(np.random.PCG64(derived(5, "bootstrap/mean")))
-    theirs = stats.bootstrap((values,), np.mean, n_resamples=2_000, method="BCa", rng=generator)
-    ours = bootstrap(weighted_mean(values), ones(rows), seed=5, name="mean")
-    assert ours is not None
-    assert ours.method == "bca"
-    expected = (theirs.confidence_interval.low, theirs.confidence_interval.high)
-    assert (ours.low, ours.high) == pytest.approx(expected, rel=1e-9)
+    draws = np.random.Generator(np.random.PCG64(derived(5, "bootstrap/m")))
+    scipys = stats.bootstrap(
+        (values,), theirs, n_resamples=2_000, method="BCa", rng=draws
+    ).confidence_interval
+    interval = bootstrap(ours(values), ones(rows), seed=5, name="m")
+    assert interval is not None
+    assert interval.method == "bca"
+    assert (interval.low, interval.high) == pytest.approx((scipys.low, scipys.high), rel=1e-9)
 
 
 def test_the_same_seed_and_name_give_the_same_limits_and_another_name_others() -> None:
@@ -80,6 +86,15 @@ def test_resampled_cells_have_the_distribution_of_resampled_rows() -> None:
     width = of_rows.high - of_rows.low
     assert of_cells.low == pytest.approx(of_rows.low, abs=0.03 * width)
     assert of_cells.high == pytest.approx(of_rows.high, abs=0.03 * width)
+
+
+def test_every_resample_has_as_many_rows_as_the_sample() -> None:
+    def size(weights: np.ndarray) -> np.ndarray:
+        return weights.sum(axis=1)
+
+    for counts in (ones(7), np.array([3, 0, 9, 1])):
+        rows = float(counts.sum())
+        assert bootstrap(size, counts, seed=0, name="size") == Interval(rows, rows, "percentile", 0.95)
 
 
 def test_the_grouped_jackknife_moves_the_limits_by_less_than_a_fiftieth_of_the_width(
