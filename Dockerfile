@@ -17,8 +17,7 @@ RUN /opt/etude/bin/pip install --no-deps --find-links wheels -c constraints.txt 
 COPY pyproject.toml docker/requirements.txt ./
 RUN python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies'], sep='\n')" \
         > dependencies.txt \
-    && /opt/etude/bin/pip install --find-links wheels -c constraints.txt -r dependencies.txt -r requirements.txt \
-    && /opt/etude/bin/pip uninstall --yes pip
+    && /opt/etude/bin/pip install --find-links wheels -c constraints.txt -r dependencies.txt -r requirements.txt
 
 
 # Etude alone, in a tree of its own: a changed source line costs a small layer, not that of torch again.

@@ -56,10 +56,14 @@ def every_container_is_confined(stack: Stack) -> None:
 def the_worker_reaches_neither_database_nor_outside(stack: Stack) -> None:
     networks = stack.container("worker")["NetworkSettings"]["Networks"]
     assert all(json.loads(stack.docker("network", "inspect", n))[0]["Internal"] for n in networks), networks
-    lookup = (
-        "import socket, sys\ntry: socket.gethostbyname('postgres')\nexcept OSError: sys.exit(0)\nsys.exit(1)"
+    networks = stack.container("postgres")["NetworkSettings"]["Networks"]
+    addresses = [(n["IPAddress"], 5432) for n in networks.values()]
+    knock = (
+        f"import socket\nfor address in {addresses}:\n"
+        " try: socket.create_connection(address, 3)\n"
+        " except OSError: print('refused')"
     )
-    stack.inside("worker", "python", "-c", lookup)
+    assert stack.inside("worker", "python", "-c", knock).split() == ["refused"] * len(addresses)
 
 
 def a_role_enters_its_own_database_alone(stack: Stack) -> None:
