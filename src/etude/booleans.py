@@ -23,7 +23,9 @@ def words(text: pa.Array) -> frozenset[str]:
 
 
 def pair_of(found: frozenset[str]) -> tuple[str, str] | None:
-    """The pair whose two words are all that was found."""
+    """The pair whose two words are all that was found; true or false alone are enough for theirs."""
+    if found and found <= set(PAIRS[0]):
+        return PAIRS[0]
     return next((pair for pair in PAIRS if found == set(pair)), None)
 
 

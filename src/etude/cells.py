@@ -7,15 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from etude.characters import tidy
 from etude.errors import DataError, shown
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-# zero width space, word joiner, byte order mark, soft hyphen: never seen, never meant. The joiners U+200C and
-# U+200D stay: Persian and emoji need them.
-BLANKS = " \t\n\v\f\r\x1c\x1d\x1e\x1f"
-INVISIBLE = "[\u200b\u2060\ufeff\u00ad]"
 
 
 @dataclass(frozen=True)
@@ -63,16 +59,6 @@ def cells(column: pa.ChunkedArray) -> Cells:
     for part in codes:
         counts += np.bincount(part.drop_null().to_numpy(), minlength=len(raw))
     return Cells(column, raw, tidy(raw), counts, codes, column.null_count)
-
-
-def tidy(text: pa.Array) -> pa.Array:
-    """Without blanks at the ends (the no-break space is one) and invisible characters; accents composed (NFC)."""
-    import pyarrow.compute as pc
-
-    if pc.all(pc.string_is_ascii(text)).as_py() is not False:
-        return pc.ascii_trim(text, BLANKS)
-    visible = pc.replace_substring_regex(text, INVISIBLE, "")
-    return pc.ascii_trim(pc.utf8_trim_whitespace(pc.utf8_normalize(visible, "NFC")), BLANKS)
 
 
 def plain(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:

@@ -27,7 +27,7 @@ def datetime(values: Values, data: Data) -> Column | None:
     Raises DataError E072 when day and month cannot be told apart, E073 for zones in some rows, E074 for days that no
     calendar has.
     """
-    text = numerals.western(values.texts(words=False))
+    text = values.western
     if not len(text):
         return None
     if data.date_format and numerals.read(text, numerals.Style()).null_count:

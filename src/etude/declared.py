@@ -33,7 +33,7 @@ def column_of(values: Values, data: Data) -> Column:
 
 
 def _number(column: Column, values: Values, data: Data) -> Column:
-    text, weights = numerals.western(values.texts(words=False)), values.weights(words=False)
+    text, weights = values.western, values.weights(words=False)
     units = numerals.units(text, weights, number_kinds.MOSTLY_MARKED)
     before, after = next(iter(units)) if len(units) == 1 else ("", "")
     bare = numerals.bare(text, numerals.Style(before=before, after=after))
@@ -46,7 +46,7 @@ def _number(column: Column, values: Values, data: Data) -> Column:
 
 
 def _datetime(column: Column, values: Values, data: Data) -> Column:
-    text = numerals.western(values.texts(words=False))
+    text = values.western
     if not len(text):
         return column.but(date_format=quick.ISO)
     if data.date_format:

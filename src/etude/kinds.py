@@ -2,7 +2,8 @@
 
 1. number: every value is a plain number. Codes stay text: a leading zero ("00123", unless every value has a decimal
    mark), "1E5" among whole numbers, and whole numbers of 16 and more digits (kind id, every digit kept).
-2. boolean: the two words of one pair (yes/no, true/false, on/off, y/n, t/f); words of several pairs are refused (E053).
+2. boolean: the two words of one pair (true/false, yes/no, on/off, y/n, t/f; true or false may stand alone); words of
+   several pairs are refused (E053).
 3. datetime: every value has one date shape. Day or month first is decided by a day over 12, else refused (E072).
 4. Numbers with undeclared marks ("1,234", "1,5") are refused (E049, E050); with a unit they are a category, and said.
 5. A column of 80 % numbers or dates and some words is a category, and said.
@@ -57,7 +58,7 @@ def with_missing(column: Column, values: Values) -> Column:
 
 
 def _boolean(values: Values, data: Data) -> Column | None:
-    found = booleans.words(values.texts(words=False))
+    found = booleans.words(values.western)
     pair = booleans.pair_of(found)
     if pair:
         return Column(values.name, "boolean", f"every value is {pair[0]} or {pair[1]}", words=pair)

@@ -28,7 +28,7 @@ Marks = np.ndarray[Any, np.dtype[np.bool_]]
 
 def number(values: Values, data: Data) -> Column | None:
     """A number, or the id that long digits are; None for codes and words."""
-    text, weights = numerals.western(values.texts(words=False)), values.weights(words=False)
+    text, weights = values.western, values.weights(words=False)
     style = style_of(text, data) if len(text) else None
     if style is None or are_codes(text, style.decimal):
         return None
@@ -93,7 +93,7 @@ def exact_whole(text: pa.Array, style: numerals.Style) -> bool:
 
 def marked(values: Values, data: Data) -> Column | None:
     """Refuses numbers with undeclared marks; numbers with a unit are levels, and the warning says how to read them."""
-    text, weights = numerals.western(values.texts(words=False)), values.weights(words=False)
+    text, weights = values.western, values.weights(words=False)
     units = numerals.units(text, weights, MOSTLY_MARKED)
     around = next(iter(units)) if len(units) == 1 else ("", "")
     refuse_marks(values, numerals.bare(text, numerals.Style(None, ".", *around)).fill_null(""), data)
@@ -130,7 +130,7 @@ def mostly(values: Values, data: Data) -> Column | None:
 
     Raises DataError E054 for a target of many different numbers, which can be no classes.
     """
-    text, weights = numerals.western(values.texts(words=False)), values.weights(words=False)
+    text, weights = values.western, values.weights(words=False)
     marks = ~np.asarray(numerals.read(text, numerals.Style(data.thousands, data.decimal)).is_valid())
     words, count = int(weights[marks].sum()), int(weights.sum())
     if not words or words > (1 - MOSTLY_NUMBERS) * count:

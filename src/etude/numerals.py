@@ -22,7 +22,6 @@ LEADING_ZERO = r"^0[0-9]"
 LOOKS_SCIENTIFIC = r"^[0-9]+[eE][0-9]+$"
 POINT = r"\.|[eE][+-]"
 MARK = r"[0-9][,.' ][0-9]"
-MINUS_SIGNS = "[\u2010-\u2015\u2212\ufe63\uff0d]"
 CURRENCY = r"[$€£¥₹₽₩₺]|(?:US|A|C|HK|NZ)\$|USD|EUR|GBP|CHF|Rs\.?"
 # A unit stands after a blank, or is a sign; letters that touch the digits ("12A") are a code.
 SIGNS = r"%|‰|°[CF]?|[$€£¥₹₽₩₺]"
@@ -58,18 +57,8 @@ MARKED = (
 )
 
 
-def western(text: pa.Array) -> pa.Array:
-    """Compatibility forms (full-width digits) and typographic minus signs as ASCII, blanks trimmed."""
-    import pyarrow.compute as pc
-
-    if pc.all(pc.string_is_ascii(text)).as_py() is not False:
-        return text
-    folded = pc.replace_substring_regex(pc.utf8_normalize(text, "NFKC"), MINUS_SIGNS, "-")
-    return pc.utf8_trim_whitespace(folded)
-
-
 def read(text: pa.Array, style: Style) -> pa.Array:
-    """float64 for each text of ``western``; null for what is no number in this style. Never NaN, never -0.0."""
+    """float64 for each text; null for what is no number in this style. Never NaN, never -0.0."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -85,7 +74,7 @@ def read(text: pa.Array, style: Style) -> pa.Array:
 
 
 def read_whole(text: pa.Array, style: Style) -> pa.Array:
-    """int64 for each text of ``western``, every digit kept ("7.0" is 7). Raises ArrowInvalid for all else."""
+    """int64 for each text, every digit kept ("7.0" is 7). Raises ArrowInvalid for all else."""
     import pyarrow as pa
     import pyarrow.compute as pc
 

@@ -47,6 +47,10 @@ def _column(series: pd.Series[Any], name: str) -> pa.ChunkedArray:
         series = series.dt.to_timestamp()
     if isinstance(series.dtype, pd.SparseDtype):
         series = series.astype(series.dtype.subtype)
+    if isinstance(series.dtype, pd.DatetimeTZDtype):
+        # pyarrow asks such a series for its .values, which pandas 3.1 warns about
+        instants = pa.array(series.dt.tz_convert(None), from_pandas=True)
+        return pa.chunked_array([instants.cast(pa.timestamp(instants.type.unit, "UTC"))])
     if series.dtype == object:
         return pa.chunked_array([_objects(series, name)])
     try:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from etude import booleans, date_kinds, dates, number_kinds, numerals, quick
-from etude.cells import BLANKS
+from etude.characters import BLANKS, western
 from etude.errors import DataError, shown
 from etude.typed_cells import Counts, missing_numbers, with_infinite
 
@@ -25,7 +25,7 @@ def read(values: Values, column: Column) -> tuple[pa.ChunkedArray, Counts]:
     if column.kind not in readers:
         return _strings(values, column), counts
     mask = values.mask(words=False)
-    canonical = readers[column.kind](values.texts(words=False), values, column)
+    canonical = readers[column.kind](values.western, values, column)
     result = values.cells.spread(_scattered(canonical, mask))
     if column.kind == "number":
         result, counts = missing_numbers(result, column, values.missing, counts)
@@ -42,7 +42,6 @@ def _scattered(canonical: pa.Array, mask: Marks) -> pa.Array:
 def _numbers(text: pa.Array, values: Values, column: Column) -> pa.Array:
     import pyarrow as pa
 
-    text = numerals.western(text)
     numbers = numerals.read(text, column.style)
     if numbers.null_count:
         raise _no_number(text, values, column)
@@ -82,7 +81,7 @@ def _booleans(text: pa.Array, values: Values, column: Column) -> pa.Array:
             "E053",
             "values must be truth values, such as yes and no, in a boolean column",
             where=values.where(marks),
-            value=date_kinds.first_text(text, marks),
+            value=date_kinds.first_text(values.texts(words=False), marks),
             mend=f"write data.columns: {{{column.name}: category}}, or list the value under data.missing",
         )
     return truths
@@ -92,20 +91,21 @@ def _instants(text: pa.Array, values: Values, column: Column) -> pa.Array:
     """Dates in the column's shape; ISO dates are understood beside it."""
     import pyarrow as pa
 
-    western = numerals.western(text)
-    found = dates.read(western, column.date_format)
+    found = dates.read(text, column.date_format)
     if not found.shaped.all():
-        found = found.otherwise(dates.read(western, quick.ISO))
+        found = found.otherwise(dates.read(text, quick.ISO))
     if not found.shaped.all():
         raise DataError(
             "E054",
             f"values must be dates as {column.date_format} in this column",
             where=values.where(~found.shaped),
-            value=date_kinds.first_text(text, ~found.shaped),
+            value=date_kinds.first_text(values.texts(words=False), ~found.shaped),
             mend="mend the value, or list it under data.missing",
         )
     if not found.valid.all():
-        raise date_kinds.impossible(values.where(~found.valid), date_kinds.first_text(text, ~found.valid))
+        raise date_kinds.impossible(
+            values.where(~found.valid), date_kinds.first_text(values.texts(words=False), ~found.valid)
+        )
     if (found.zoned != column.zoned).any():
         raise date_kinds.mixed_zones(values.where(found.zoned != column.zoned))
     return pa.array(found.microseconds).cast(pa.timestamp("us", "UTC" if column.zoned else None))
@@ -138,7 +138,7 @@ def _counts(values: Values, column: Column) -> Counts:
         for token, count in zip(tokens, cells.counts[~kept], strict=True):
             missing[token] = missing.get(token, 0) + int(count)
     counts: Counts = {"missing": missing} if missing else {}
-    read_as = numerals.western(cells.text) if column.missing_by_word else cells.text
+    read_as = western(cells.text) if column.missing_by_word else cells.text
     changed = kept & np.asarray(pc.not_equal(cells.raw, read_as))
     if not changed.any():
         return counts

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from etude.cells import Cells, cells
+from etude.characters import western
 from etude.column import MISSING_WORDS
 from etude.errors import shown
 
@@ -43,6 +45,11 @@ class Values:
 
         mask = self.mask(words=words)
         return self.cells.text if mask.all() else self.cells.text.filter(pa.array(mask))
+
+    @cached_property
+    def western(self) -> pa.Array:
+        """``texts(words=False)`` with the characters in which numbers and dates are read."""
+        return western(self.texts(words=False))
 
     def weights(self, *, words: bool) -> Counts:
         """Rows of each of ``texts``."""
