@@ -18,7 +18,7 @@ from etude.dropout import Dropout
 from etude.errors import DiskFullError
 from etude.experiment import Train
 from etude.networks import Linear, initialise
-from etude.training import Fitted
+from etude.training import Fitted, Recipe
 from tests.test_training import bits, table
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -106,6 +106,14 @@ def test_a_training_that_was_stopped_at_a_step_ends_with_the_same_bits(tmp_path,
     assert bits(fitted(checkpoints=seldom(tmp_path))) == whole
 
 
+@pytest.mark.parametrize("step", [2, 7, 16])
+def test_schedule_clipping_and_average_go_on_where_they_were(tmp_path, step):
+    recipe = Recipe("one_cycle", clip_norm=0.5, average=0.9)
+    expected = bits(fitted(recipe=recipe))
+    interrupted(tmp_path, step, recipe=recipe)
+    assert bits(fitted(checkpoints=seldom(tmp_path), recipe=recipe)) == expected
+
+
 def test_it_may_be_stopped_again_and_again(tmp_path, whole):
     for _ in range(5):
         interrupted(tmp_path, 5)
@@ -189,6 +197,7 @@ def test_without_a_sound_checkpoint_it_starts_from_the_beginning(tmp_path, whole
         ({"settings": {"epochs": 5, "patience": 8}}, "train.epochs, train.patience"),
         ({"train": table(400, seed=9)}, "initial weights, train part"),
         ({"identity": {"code": "b"}}, "code"),
+        ({"recipe": Recipe("cosine")}, "train.schedule"),
     ],
 )
 def test_a_checkpoint_of_another_training_is_left_alone_and_the_difference_is_named(tmp_path, change, told):

@@ -17,7 +17,9 @@ from etude.errors import DataError
 from etude.experiment import Network, Train
 from etude.loop import Loop
 from etude.objective import Objective
-from etude.training import Epoch, Fitted, Part, TrainingDivergedError
+from etude.optimizer import AdamW, FlatParameters
+from etude.schedule import Schedule
+from etude.training import Epoch, Fitted, Part, Recipe, TrainingDivergedError
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -39,7 +41,14 @@ def built(outputs: int = 2, seed: int = 0, **settings) -> torch.nn.Module:
 
 
 def fitted(
-    network=None, train=None, validation=None, task="classification", seed=0, hear=None, **settings
+    network=None,
+    train=None,
+    validation=None,
+    task="classification",
+    seed=0,
+    hear=None,
+    recipe=training.PLAIN,
+    **settings,
 ) -> Fitted:
     outputs = 2 if task == "classification" else 1
     return training.fit(
@@ -50,6 +59,7 @@ def fitted(
         outputs=outputs,
         settings=Train(**{"epochs": 3, "batch_size": 64, "patience": 100, **settings}),
         seed=seed,
+        recipe=recipe,
         on_epoch=hear or training.nothing,
     )
 
@@ -323,7 +333,7 @@ def test_the_global_generators_are_neither_read_nor_written():
 
 def test_order_and_dropout_draw_from_generators_of_their_own():
     settings = Train(epochs=1)
-    loop = Loop(built(), table(9), table(9), Objective("classification", 2), settings, seed=0)
+    loop = Loop(built(), table(9), table(9), Objective("classification", 2), settings, Recipe(), seed=0)
     assert loop.order.initial_seed() != loop.dropout.initial_seed()
 
 
@@ -332,6 +342,59 @@ def test_it_trains_although_the_caller_has_gradients_switched_off():
     network, train, validation = built(), table(400), table(200, seed=1)
     with torch.inference_mode():
         assert bits(fitted(network, train, validation)) == expected
+
+
+def test_the_learning_rate_of_an_epoch_is_that_of_its_last_step():
+    fit = fitted(recipe=Recipe("cosine", warmup_epochs=1), epochs=4, learning_rate=0.01)
+    schedule = Schedule("cosine", 0.01, steps=28, warmup_steps=7)
+    assert [e.learning_rate for e in fit.history] == [
+        schedule.learning_rate(step) for step in (6, 13, 20, 27)
+    ]
+
+
+def test_the_schedule_moves_the_weights_step_by_step():
+    part = table(60)
+    fit = fitted(
+        built(dropout=0), part, part, recipe=Recipe("cosine"), epochs=3, batch_size=60, learning_rate=0.01
+    )
+    twin = built(dropout=0)
+    twin.head.bias.data = torch.bincount(part.target).div(60).log()
+    flat = FlatParameters(twin)
+    optimizer = AdamW(flat, 0.01)
+    for rate in (0.01, 0.0075, 0.0025):
+        flat.gradients.zero_()
+        torch.nn.functional.cross_entropy(twin(part.numbers, part.categories), part.target).backward()
+        optimizer.step(rate)
+    assert all(torch.allclose(v, fit.last[name], atol=1e-6) for name, v in twin.state_dict().items())
+
+
+def test_a_clipped_gradient_is_as_long_as_the_limit_and_a_short_one_stays():
+    part, lengths = table(400), {}
+    for limit in (1e-3, 1e9):
+        network = built()
+        loop = Loop(
+            network, part, part, Objective("classification", 2), Train(), Recipe(clip_norm=limit), seed=0
+        )
+        with torch.enable_grad():
+            norm = loop._step(torch.arange(50))
+        lengths[limit] = (torch.linalg.vector_norm(loop.flat.gradients).item(), norm)
+    assert lengths[1e-3][0] == pytest.approx(1e-3, rel=1e-5)
+    assert lengths[1e9][0] == lengths[1e9][1] == lengths[1e-3][1] > 0.01
+
+
+def test_the_average_is_what_is_measured_and_kept():
+    validation = table(200, seed=1)
+    network = built()
+    fit = fitted(network, validation=validation, recipe=Recipe(average=0.99), epochs=4, learning_rate=0.02)
+    plain = fitted(epochs=4, learning_rate=0.02)
+    assert weights.digest(fit.last) != weights.digest(plain.last)
+    network.load_state_dict(fit.last)
+    outputs = inference.predict(network, validation.numbers, validation.categories)
+    loss = torch.nn.functional.cross_entropy(outputs, validation.target).item()
+    assert loss == pytest.approx(fit.history[-1].validation_loss, rel=1e-5)
+    assert [e.gradient_norm for e in fit.history] == [e.gradient_norm for e in plain.history], (
+        "it goes on beside"
+    )
 
 
 def test_threads_and_determinism_are_restored_afterwards():

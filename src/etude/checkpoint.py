@@ -64,7 +64,10 @@ class Checkpoints:
         return time.monotonic() - self._last >= wait
 
     def save(self, state: State, *, position: str, identity: Mapping[str, str]) -> None:
-        """Writes the state and lets go of all but the two newest; names sort by ``position``. Raises as ``write_atomically`` does."""
+        """Writes the state and lets go of all but the two newest; names sort by ``position``.
+
+        Raises as ``write_atomically`` does.
+        """
         content = to_bytes(state, {**self.identity, **identity})
         path = self.folder / f"{position}-{hashlib.sha256(content).hexdigest()}.safetensors"
         write_atomically(path, content)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 @dataclass(frozen=True)
 class Epoch:
     """Losses and metrics are measured after the epoch (counted from 1), on validation and on a fixed sample
-    of train as large. ``gradient_norm`` is the mean over its steps, ``step`` counts all steps so far,
+    of train as large. ``learning_rate`` is that of its last step, ``gradient_norm`` the mean over its steps
+    before any clipping, ``weight_norm`` that of the weights that were measured; ``step`` counts all so far,
     ``seconds`` includes the measuring, ``rows_per_second`` does not.
     """
 

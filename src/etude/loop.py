@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from math import inf, isfinite
 from typing import TYPE_CHECKING
@@ -12,9 +13,11 @@ import torch
 from torch import Tensor
 
 from etude import divergence, dropout
+from etude.averaging import MovingAverage
 from etude.epoch import Epoch
 from etude.objective import Objective, Part
 from etude.optimizer import AdamW, FlatParameters
+from etude.recipe import Recipe
 from etude.seeds import torch_generator
 
 if TYPE_CHECKING:
@@ -48,10 +51,16 @@ class Loop:
         validation: Part,
         objective: Objective,
         settings: Train,
+        recipe: Recipe,
         seed: int,
     ) -> None:
         self.network, self.train, self.validation = network, train, validation
-        self.objective, self.settings = objective, settings
+        self.objective, self.settings, self.recipe = objective, settings, recipe
+        self.schedule = recipe.learning_rates(
+            settings.learning_rate,
+            epochs=settings.epochs,
+            steps_per_epoch=-(-len(train) // settings.batch_size),
+        )
         self.sample = _measured_rows(train, len(validation), seed)
         self.order = torch_generator(seed, "train/batch_order")
         self.order_before_epoch = self.order.get_state()
@@ -59,6 +68,7 @@ class Loop:
         dropout.draw_from(network, self.dropout)
         self.flat = FlatParameters(network)
         self.optimizer = AdamW(self.flat, settings.weight_decay)
+        self.average = MovingAverage(network, self.flat, recipe.average) if recipe.average else None
         self.progress = Progress()
         self.best: dict[str, Tensor] = {}
 
@@ -75,17 +85,27 @@ class Loop:
     def epoch(self, after_step: Callable[[], None]) -> Epoch:
         """The rest of the epoch in progress, or the next one; ``after_step`` is called when all state is whole."""
         self._steps(after_step)
+        with self.kept_weights():
+            epoch = self._measured()
+            self._remember(epoch)
+        return epoch
+
+    def kept_weights(self) -> AbstractContextManager[None]:
+        """Within, the network has the weights that are measured and kept: the average, where there is one."""
+        return self.average.in_place() if self.average else nullcontext()
+
+    def _measured(self) -> Epoch:
         progress, number = self.progress, len(self.progress.history) + 1
         start = time.perf_counter()
         parts = {"train": self.sample, "validation": self.validation}
         measured = {name: self.objective.measure(self.network, part) for name, part in parts.items()}
-        rate = self.settings.learning_rate
+        rate = self.schedule.learning_rate(progress.step - 1)
         for name, found in measured.items():
             if not isfinite(found.loss):
                 raise divergence.in_measuring(
                     name, found.loss, epoch=number, step=progress.step, learning_rate=rate
                 )
-        epoch = Epoch(
+        return Epoch(
             epoch=number,
             step=progress.step,
             learning_rate=rate,
@@ -98,8 +118,6 @@ class Loop:
             seconds=progress.seconds + time.perf_counter() - start,
             rows_per_second=len(self.train) / max(progress.seconds, 1e-9),
         )
-        self._remember(epoch)
-        return epoch
 
     def _remember(self, epoch: Epoch) -> None:
         progress = self.progress
@@ -123,7 +141,7 @@ class Loop:
 
     def _step(self, batch: Tensor) -> float:
         """One batch forward and back, and the weights moved; the gradient's norm."""
-        part = self.train.rows(batch)
+        part, rate = self.train.rows(batch), self.schedule.learning_rate(self.progress.step)
         self.flat.gradients.zero_()
         loss = self.objective.loss(self.network(part.numbers, part.categories), part.target)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -135,9 +153,13 @@ class Loop:
                 rows=batch,
                 epoch=len(self.progress.history) + 1,
                 step=self.progress.step + 1,
-                learning_rate=self.settings.learning_rate,
+                learning_rate=rate,
             )
-        self.optimizer.step(self.settings.learning_rate)
+        if self.recipe.clip_norm and norm > self.recipe.clip_norm:
+            self.flat.gradients.mul_(self.recipe.clip_norm / norm)
+        self.optimizer.step(rate)
+        if self.average:
+            self.average.update(self.progress.step + 1)
         return norm
 
 

@@ -17,6 +17,7 @@ from etude.epoch import Epoch
 from etude.inference import exact
 from etude.loop import Loop, copied
 from etude.objective import Objective, Part, checked
+from etude.recipe import Recipe
 from etude.training_state import identity_of, restore, state_of
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from etude.evaluation import Task
     from etude.experiment import Train
 
-__all__ = ["Epoch", "Fitted", "Part", "TrainingDivergedError", "fit"]
+__all__ = ["Epoch", "Fitted", "Part", "Recipe", "TrainingDivergedError", "fit"]
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,9 @@ class Fitted:
     last: dict[str, Tensor]
     initial_digest: str
     stopped: Literal["patience", "epochs"]
+
+
+PLAIN = Recipe()
 
 
 def nothing(epoch: Epoch) -> None:
@@ -56,6 +60,7 @@ def fit(
     outputs: int,
     settings: Train,
     seed: int,
+    recipe: Recipe = PLAIN,
     on_epoch: Callable[[Epoch], None] = nothing,
     checkpoints: Checkpoints | None = None,
     after_step: Callable[[], None] = no_reason_to_stop,
@@ -75,7 +80,7 @@ def fit(
     _start_from_base_rate(network, objective, checked(train, "train"))
     initial_digest = weights.digest(network.state_dict())
     with exact(settings.threads), torch.inference_mode(False), torch.enable_grad():
-        loop = Loop(network, train, checked(validation, "validation"), objective, settings, seed)
+        loop = Loop(network, train, checked(validation, "validation"), objective, settings, recipe, seed)
         try:
             keeper = _Keeper(loop, checkpoints, seed, after_step)
             keeper.resume()
@@ -122,7 +127,8 @@ class _Keeper:
 
 
 def _fitted(loop: Loop, initial_digest: str) -> Fitted:
-    last = copied(loop.network)
+    with loop.kept_weights():
+        last = copied(loop.network)
     loop.network.load_state_dict(loop.best)
     progress = loop.progress
     stopped: Literal["patience", "epochs"] = "patience" if loop.out_of_patience else "epochs"

@@ -54,7 +54,8 @@ def restore(loop: Loop, state: State) -> None:
 
 def identity_of(loop: Loop, seed: int) -> dict[str, str]:
     """What must be equal for a checkpoint to go on here with the same bits, each under the name that is told."""
-    settings = {f"train.{k}": json.dumps(v) for k, v in loop.settings.model_dump(mode="json").items()}
+    led = {**loop.settings.model_dump(mode="json"), **asdict(loop.recipe)}
+    settings = {f"train.{name}": json.dumps(value) for name, value in led.items()}
     return {
         **settings,
         "task": loop.objective.task,
@@ -73,6 +74,8 @@ def _living(loop: Loop) -> Iterator[tuple[str, Tensor]]:
         yield f"network/{name}", tensor
     yield "optimizer/mean", loop.optimizer.mean
     yield "optimizer/square", loop.optimizer.square
+    for i, tensor in enumerate(loop.average.tensors if loop.average else ()):
+        yield f"average/{i}", tensor
 
 
 def _digest(part: Part) -> str:
