@@ -160,12 +160,10 @@ def _guarded(command: Callable[[], Any], debug: bool) -> int:
         command()
     except EtudeError as error:
         return _fail(str(error), error.exit_code, debug, error)
-    except click.exceptions.Abort:
-        return 130
     except click.ClickException as error:
         error.show()
         return 2
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, click.exceptions.Abort):
         return _fail("interrupted; the run is closed as KILLED", 130, debug)
     except Interrupted:
         return _fail("terminated; the run is closed as KILLED", 143, debug)

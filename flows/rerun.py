@@ -1,7 +1,6 @@
 """A past run again, from the snapshot and the experiment that MLflow holds, and the verdict."""
 
-from __future__ import annotations
-
+# Annotations stay objects here: as strings Prefect cannot resolve them when a scheduled run loads the flow.
 from flows.train import train
 from tasks.past import Rerun, find_run, judge_rerun
 from tasks.prefect_api import embedded_flow

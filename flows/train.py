@@ -3,8 +3,7 @@
 By hand, without Prefect: call the functions of ``etude.steps`` in this order.
 """
 
-from __future__ import annotations
-
+# Annotations stay objects here: as strings Prefect cannot resolve them when a scheduled run loads the flow.
 from typing import Any
 
 from etude.experiment import Experiment

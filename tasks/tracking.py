@@ -18,7 +18,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from etude.errors import EtudeError, InputError
+from etude.errors import DivergedError, EtudeError, InputError
 from etude.home import home
 from tasks.run import Run
 
@@ -293,6 +293,8 @@ def _close_after(client: MlflowClient, run: Run, error: BaseException) -> None:
     killed = not isinstance(error, Exception)
     told = str(error) or type(error).__name__
     tags = {"error": told, "error_code": getattr(error, "code", "") if isinstance(error, EtudeError) else ""}
+    if isinstance(error, DivergedError):
+        tags["diverged_at_step"] = str(getattr(error, "step", ""))
     log_tags(run, {k: v for k, v in tags.items() if v})
     client.set_terminated(run.run_id, "KILLED" if killed else "FAILED")
 

@@ -168,7 +168,8 @@ def _places(hashes: NDArray[np.uint64], seed: int) -> NDArray[np.uint64]:
     mixed: NDArray[np.uint64] = hashes ^ np.uint64(derived(seed, "split"))
     mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return mixed ^ (mixed >> np.uint64(31))
+    mixed = mixed ^ (mixed >> np.uint64(31))
+    return mixed
 
 
 def _by_place(places: NDArray[np.uint64], split: Split) -> NDArray[np.int8]:
@@ -200,8 +201,7 @@ def _whole_duplicates(ordered: NDArray[np.uint64], cut: int) -> int:
 
 def _bins(target: NDArray[np.float64]) -> NDArray[np.int64]:
     edges = np.unique(np.quantile(target, np.linspace(0, 1, TARGET_BINS + 1)[1:-1]))
-    bins: NDArray[np.int64] = np.searchsorted(edges, target, side="right").astype(np.int64)
-    return bins
+    return np.searchsorted(edges, target, side="right").astype(np.int64)
 
 
 def _whole(rows: Rows, split: Split) -> pa.Table:
