@@ -14,14 +14,16 @@ if TYPE_CHECKING:
 UNKNOWN, MISSING, FIRST_LEVEL = 0, 1, 2
 RARE_BELOW = 3
 MOST_LEVELS = 1_000
+ID_SHARE = 0.1
 
 
 @dataclass(frozen=True)
 class CategoryEncoder:
     """Code 0 for a rare or never seen level, 1 for missing, then the levels by frequency, ties by text.
 
-    A level is rare when fewer than 3 train rows have it or when 1,000 others are more frequent.
-    Codes 0 and 1 exist whether train shows them or not.
+    A level is rare when fewer than 3 train rows have it or when 1,000 others are more frequent. A column is
+    id-like when under a tenth of its values in train are of levels with 3 rows; it is still told
+    from missing when 3 train rows have a value and 3 have none. Codes 0 and 1 exist in any case.
     """
 
     kind: ClassVar[str] = "category"
@@ -62,19 +64,23 @@ def fit_categories(column: pyarrow.ChunkedArray, name: str) -> CategoryEncoder |
     texts = as_texts(column, name)
     counted = pc.value_counts(texts.drop_null())
     values, rows = counted.field("values"), counted.field("counts").to_numpy()
-    if len(values) == 0:
+    present = int(rows.sum())
+    if present == 0:
         return "all missing in train"
     if len(values) == 1 and not texts.null_count:
-        return f"constant in train: {shown(values[0].as_py())}"
-    if rows.max() == 1 and len(values) > FIRST_LEVEL:
-        return f"id-like: each of its {len(values):,} values in train occurs once"
+        return "constant in train"
     kept = np.flatnonzero(rows >= RARE_BELOW)
-    if len(kept) == 0:
-        return f"id-like: none of its {len(values):,} levels has {RARE_BELOW} rows in train"
-    candidates = sorted(zip((-rows[kept]).tolist(), values.take(kept).to_pylist(), strict=True))[:MOST_LEVELS]
-    levels = tuple(text for _, text in candidates)
-    rare_rows = int(rows.sum()) + sum(negative for negative, _ in candidates)
-    return CategoryEncoder(name, levels, len(values) - len(levels), rare_rows)
+    repeated = int(rows[kept].sum())
+    if repeated < ID_SHARE * present:
+        if min(present, texts.null_count) < RARE_BELOW:
+            return (
+                f"id-like: {len(values):,} values in {present:,} train rows, few of them {RARE_BELOW} times"
+            )
+        kept = kept[:0]
+    frequent = sorted(zip((-rows[kept]).tolist(), values.take(kept).to_pylist(), strict=True))[:MOST_LEVELS]
+    learned = -sum(negative for negative, _ in frequent)
+    levels = tuple(text for _, text in frequent)
+    return CategoryEncoder(name, levels, len(values) - len(levels), present - learned)
 
 
 def as_texts(column: pyarrow.ChunkedArray, name: str) -> pyarrow.ChunkedArray:

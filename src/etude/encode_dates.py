@@ -71,8 +71,7 @@ def fit_dates(column: pyarrow.ChunkedArray, name: str) -> DatetimeEncoder | str:
     times = _as_times(column, name)
     elapsed = fit_numbers(_microseconds(times), name)
     if isinstance(elapsed, str):
-        seen = pc.min(times).as_py()
-        return f"constant in train: {shown(seen)}" if seen else elapsed
+        return elapsed
     year = fit_numbers(pc.year(times).drop_null(), f"{name}[year]")
     found = {
         cycle: pc.count_distinct(getattr(pc, function)(times)).as_py() for cycle, _, _, function in CYCLES

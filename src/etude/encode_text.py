@@ -1,15 +1,20 @@
-"""Text for a network: TF-IDF of words and of pieces of words, its main directions, and a few sizes."""
+"""Text for a network: the main directions of its TF-IDF, over words and pieces of words.
+
+scikit-learn finds the directions; to use them needs neither it nor a pickle.
+"""
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from etude.encode_categories import as_texts
-from etude.seeds import derived
+from etude.encode_categories import RARE_BELOW, as_texts
+from etude.seeds import derived, numpy_generator
 
 if TYPE_CHECKING:
     import numpy
@@ -17,18 +22,24 @@ if TYPE_CHECKING:
     import scipy.sparse
 
 DIRECTIONS = 64
+ROWS_PER_DIRECTION = 30
 MOST_TERMS = 20_000
+FEWEST_TEXTS = 2
 MOST_CHARACTERS = 20_000
-BOUND = 5.0
+FIT_CHARACTERS = 10_000_000
+PIECE_SIZES = (3, 4, 5)
 WORD = re.compile(r"\w+|[^\w\s]")
 
 
 @dataclass(frozen=True, eq=False)
 class TextEncoder:
-    """The main directions (truncated SVD) of a TF-IDF matrix, each with unit variance over the train rows.
+    """The main directions (truncated SVD) of a TF-IDF matrix, at most 64 and one for each 30 train rows.
 
-    Terms are words, pairs of words and pieces of 3 to 5 characters that at least two train rows have;
-    a missing text has zeros everywhere and is marked when train has missing texts.
+    Terms are words, pairs of words, and pieces of 3 to 5 characters of a word, in casefolded text: the
+    20,000 that most train texts have, two at least. Counts are sublinear and each text has length 1, as in
+    scikit-learn's ``TfidfVectorizer``; the first direction has unit variance over the train rows, the others
+    keep their size beside it. Texts are read up to 20,000 characters. A missing text has zeros in all
+    directions, and is marked when train has missing texts.
     """
 
     kind: ClassVar[str] = "text"
@@ -42,7 +53,7 @@ class TextEncoder:
 
     @property
     def number_names(self) -> tuple[str, ...]:
-        directions = tuple(f"{self.name}[svd {i}]" for i in range(self.components.shape[1]))
+        directions = tuple(f"{self.name}[svd {i + 1}]" for i in range(self.components.shape[1]))
         return (*directions, *((f"{self.name} is missing",) if self.marks_missing else ()))
 
     def numbers(self, column: pyarrow.ChunkedArray) -> numpy.ndarray[Any, Any]:
@@ -51,10 +62,10 @@ class TextEncoder:
 
         texts = as_texts(column, self.name)
         matrix = weighted(texts.to_pylist(), self.terms, self.idf)
-        features = np.asarray(np.clip(matrix @ self.components, -BOUND, BOUND), dtype=np.float32)
+        directions = np.asarray(matrix @ self.components, dtype=np.float32)
         if not self.marks_missing:
-            return features
-        return np.column_stack([features, texts.is_null().to_numpy().astype(np.float32)])
+            return directions
+        return np.column_stack([directions, texts.is_null().to_numpy().astype(np.float32)])
 
     def counts(self, column: pyarrow.ChunkedArray) -> dict[str, int]:
         """Texts that are missing."""
@@ -62,67 +73,115 @@ class TextEncoder:
 
 
 def fit_text(column: pyarrow.ChunkedArray, name: str, seed: int) -> TextEncoder | str:
-    """The encoder that train rows teach, or the reason to leave the column out."""
+    """The encoder that train rows teach, or the reason to leave the column out.
+
+    Of texts with over 10 million characters together, rows drawn from ``encode/text/NAME`` stand for all.
+    """
     import numpy as np
+    import pyarrow.compute as pc
 
     texts = as_texts(column, name)
-    if texts.null_count == len(texts):
+    present = texts.drop_null()
+    marks_missing = min(texts.null_count, len(present)) >= RARE_BELOW
+    if len(present) == 0:
         return "all missing in train"
-    counted = Counter(term for text in texts.to_pylist() for term in set(terms_of(text)))
-    frequent = sorted((-rows, term) for term, rows in counted.items() if rows >= 2)[:MOST_TERMS]
-    if not frequent:
-        return "id-like: no word or piece of a word occurs in two rows of train"
-    terms = tuple(term for _, term in frequent)
-    idf = np.log((1 + len(texts)) / (1 - np.array([rows for rows, _ in frequent]))) + 1
-    components = _directions(weighted(texts.to_pylist(), terms, idf), seed, name)
-    return TextEncoder(name, terms, idf, components, bool(texts.null_count))
-
-
-def terms_of(text: str | None) -> list[str]:
-    """Words, pairs of words (joined by a space) and pieces of words (marked by ``#``)."""
-    words = WORD.findall((text or "")[:MOST_CHARACTERS].casefold())
-    pairs = [f"{first} {second}" for first, second in pairwise(words)]
-    padded = [f" {word} " for word in words]
-    pieces = [
-        "#" + word[at : at + size]
-        for word in padded
-        for size in (3, 4, 5)
-        for at in range(len(word) - size + 1)
-    ]
-    return words + pairs + pieces
+    if not texts.null_count and pc.all(pc.equal(present, present[0])).as_py():
+        return "constant in train"
+    learned = _drawn(present, seed, name).to_pylist()
+    frequent = _frequent_terms(learned)
+    if not frequent and not marks_missing:
+        return "id-like: no word or piece of a word is in two train rows"
+    terms = tuple(frequent)
+    rows = np.array(list(frequent.values()), dtype=np.float64)
+    idf = np.log((1 + len(learned)) / (1 + rows)) + 1
+    components = _directions(weighted(learned, terms, idf), len(texts), derived(seed, f"encode/text/{name}"))
+    return TextEncoder(name, terms, idf, components, marks_missing)
 
 
 def weighted(
-    texts: list[str | None], terms: tuple[str, ...], idf: numpy.ndarray[Any, Any]
+    texts: Sequence[str | None], terms: tuple[str, ...], idf: numpy.ndarray[Any, Any]
 ) -> scipy.sparse.csr_array:
-    """TF-IDF with sublinear counts, rows of length 1 (or 0 when no term is known), terms in ascending order."""
+    """TF-IDF [texts, terms]: (1 + log count) * idf, rows of length 1, or 0 where no term is known."""
     import numpy as np
     from scipy.sparse import csr_array
 
-    place = {term: index for index, term in enumerate(terms)}
-    starts, columns, values = [0], [], []
+    rows = list(_counted(texts, {term: index for index, term in enumerate(terms)}))
+    starts = np.cumsum([0, *map(len, rows)])
+    where = np.array([index for row in rows for index, _ in row], dtype=np.int64)
+    values = (
+        np.array([1 + math.log(count) for row in rows for _, count in row], dtype=np.float64) * idf[where]
+    )
+    for start, end in pairwise(starts):
+        values[start:end] /= math.sqrt(np.add.reduce(np.square(values[start:end]))) or 1.0
+    return csr_array((values, where, starts), shape=(len(texts), len(terms)))
+
+
+def words_of(text: str | None) -> list[str]:
+    return WORD.findall((text or "")[:MOST_CHARACTERS].casefold())
+
+
+def pieces_of(word: str) -> list[str]:
+    """Pieces of the word between blanks, each marked by ``#``: of "the" ``# th``, ``#the``, ``#he ``, ..."""
+    padded = f" {word} "
+    sizes = [size for size in PIECE_SIZES if size < len(padded)]
+    return ["#" + padded[at : at + size] for size in sizes for at in range(len(padded) - size + 1)]
+
+
+def _counted(texts: Sequence[str | None], place: dict[str, int]) -> Iterator[list[tuple[int, int]]]:
+    """For each text the known terms' places, ascending, with their counts."""
+    places: dict[str, list[int]] = {}
     for text in texts:
-        counts = sorted(Counter(place[term] for term in terms_of(text) if term in place).items())
-        where = np.array([index for index, _ in counts], dtype=np.int64)
-        row = (1 + np.log(np.array([count for _, count in counts], dtype=np.float64))) * idf[where]
-        columns.append(where)
-        values.append(row / max(float(np.sqrt(np.add.reduce(row * row))), 1e-12))
-        starts.append(starts[-1] + len(where))
-    shape = (len(texts), len(terms))
-    return csr_array((np.concatenate(values), np.concatenate(columns), np.array(starts)), shape=shape)
+        words = words_of(text)
+        found: Counter[int] = Counter()
+        for word in words:
+            if word not in places:
+                places[word] = [place[term] for term in (word, *pieces_of(word)) if term in place]
+            found.update(places[word])
+        pairs = (f"{first} {second}" for first, second in pairwise(words))
+        found.update(place[pair] for pair in pairs if pair in place)
+        yield sorted(found.items())
 
 
-def _directions(matrix: scipy.sparse.csr_array, seed: int, name: str) -> numpy.ndarray[Any, Any]:
-    """float64 [terms, directions]: right singular vectors, divided by the spread of what they give in train."""
+def _frequent_terms(texts: list[str]) -> dict[str, int]:
+    """The terms that most texts have, in that order, ties by text, with the number of texts."""
+    found: Counter[str] = Counter()
+    pieces: dict[str, list[str]] = {}
+    for text in texts:
+        words = words_of(text)
+        terms = {*words, *(f"{first} {second}" for first, second in pairwise(words))}
+        for word in set(words):
+            terms.update(pieces.get(word) or pieces.setdefault(word, pieces_of(word)))
+        found.update(terms)
+    frequent = sorted((-count, term) for term, count in found.items() if count >= FEWEST_TEXTS)
+    return {term: -count for count, term in frequent[:MOST_TERMS]}
+
+
+def _drawn(texts: pyarrow.ChunkedArray, seed: int, name: str) -> pyarrow.ChunkedArray:
+    """All texts, or in their order as many as hold 10 million characters."""
+    import numpy as np
+    import pyarrow.compute as pc
+
+    lengths = np.minimum(pc.utf8_length(texts).to_numpy(), MOST_CHARACTERS)
+    if lengths.sum() <= FIT_CHARACTERS:
+        return texts
+    order = numpy_generator(seed, f"encode/text rows/{name}").permutation(len(texts))
+    within = np.cumsum(lengths[order]) <= FIT_CHARACTERS
+    return texts.take(np.sort(order[within]))
+
+
+def _directions(matrix: scipy.sparse.csr_array, rows: int, seed: int) -> numpy.ndarray[Any, Any]:
+    """float32 [terms, directions]: right singular vectors over the spread of what the first gives.
+
+    One BLAS thread, so that the bits do not depend on how many there are.
+    """
     import numpy as np
     from sklearn.decomposition import TruncatedSVD
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-    rank = min(DIRECTIONS, min(matrix.shape) - 1)
+    rank = min(DIRECTIONS, max(1, rows // ROWS_PER_DIRECTION), min(matrix.shape) - 1)
     if rank < 1:
-        return np.asarray(matrix.sum(axis=0)).reshape(-1, 1)
-    state = derived(seed, f"encode text {name}") % 2**32
+        return np.zeros((matrix.shape[1], 0), dtype=np.float32)
     with threadpool_limits(limits=1):
-        svd = TruncatedSVD(rank, n_iter=7, random_state=state).fit(matrix)
-        spread = (matrix @ svd.components_.T).std(axis=0)
-    return np.ascontiguousarray(svd.components_.T / np.where(spread > 1e-9, spread, 1.0))
+        svd = TruncatedSVD(rank, n_iter=7, random_state=seed % 2**32).fit(matrix)
+        spread = float((matrix @ svd.components_.T).std(axis=0).max())
+    return np.ascontiguousarray(svd.components_.T / (spread or 1.0), dtype=np.float32)

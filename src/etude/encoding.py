@@ -150,7 +150,7 @@ def fit(
     """The encoder that the train rows teach; ``features`` are the columns that may be used, in their order.
 
     Columns that say nothing are left out with the reason. Raises DataError: E097 for a copy of the
-    target that is not in ``data.allow``, E061 when no feature remains, and what ``target.fit`` raises.
+    target that is not in ``data.allow``, E060 when no feature remains, and what ``target.fit`` raises.
     """
     answers = train[data.target]
     learned = target.fit(answers, data.target, task)
@@ -168,7 +168,7 @@ def fit(
             columns.append(found)
     if not columns:
         raise DataError(
-            "E061",
+            "E060",
             "at least one column must say something in the train rows",
             where="; ".join(f"{shown(column.name)}: {column.reason}" for column in left_out[:5]),
             mend="data.allow: [COLUMN] keeps one that looks like an id",

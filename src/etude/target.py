@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -103,7 +102,7 @@ class Target:
         return cast("numpy.ndarray[Any, Any]", code_of_level[positions.astype(np.int64)])
 
 
-def task_of(column: pyarrow.ChunkedArray, declared: Task, name: str = "target") -> Setting:
+def task_of(column: pyarrow.ChunkedArray, declared: Task, name: str) -> Setting:
     """The task that a target column sets; a declared one wins when the column allows it.
 
     Text and booleans are classes. Numbers are classes when two distinct values occur, or when all
@@ -148,8 +147,8 @@ def task_of(column: pyarrow.ChunkedArray, declared: Task, name: str = "target") 
     return "classification"
 
 
-def fit(column: pyarrow.ChunkedArray, name: str, task: Setting, labels: Sequence[str] = ()) -> Target:
-    """The target as the train rows show it; ``labels`` that were declared before count as known too.
+def fit(column: pyarrow.ChunkedArray, name: str, task: Setting) -> Target:
+    """The target as the train rows show it.
 
     Raises DataError: E078 for a missing value, E079 for an infinite one, E080 for a single class,
     E087 for a regression target that does not vary.
@@ -159,7 +158,7 @@ def fit(column: pyarrow.ChunkedArray, name: str, task: Setting, labels: Sequence
     import pyarrow.compute as pc
 
     _refuse_missing(column, name)
-    known = sorted({*label_texts(pc.unique(column)), *map(_one_spelling, labels)}, key=_label_order)
+    known = sorted(set(label_texts(pc.unique(column))), key=_label_order)
     if len(known) < 2:
         raise DataError(
             "E080",
@@ -241,7 +240,7 @@ def _refuse_missing(column: pyarrow.ChunkedArray, name: str) -> None:
             "every row needs a target",
             where=f"column {shown(name)}, {column.null_count} rows",
             value="missing",
-            mend="write data.drop_missing_target: true",
+            mend="write clean: {missing_target: drop} to leave those rows out",
         )
 
 
