@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from etude.overfitting import Epoch
+    from etude.loss_curves import Epoch
 
 LOGARITHMIC_FROM = 30  # highest over lowest loss
 NUMBERS_UP_TO = 30  # classes whose counts are written into the matrix
