@@ -104,7 +104,6 @@ def test_a_green_run_logs_what_every_task_found(place: Path) -> None:
         "train/learning_curve.png",
         "train/history.json",
         "train/weights.safetensors",
-        "validate/learning_curve.png",
         "test/confusion_matrix.png",
         "test/metrics.json",
     }

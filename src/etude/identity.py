@@ -1,4 +1,4 @@
-"""What can change a bit: the code, the packages below it and the machine. Recorded with every run, compared by rerun."""
+"""What can change a bit: the code, the packages below it, the machine. Recorded with every run, compared by rerun."""
 
 from __future__ import annotations
 
@@ -45,9 +45,14 @@ def fingerprint() -> dict[str, str]:
         "system": platform.system(),
         "torch": str(torch.__version__),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
-        "mkl": str(torch.backends.mkl.is_available()),
-        "mkldnn": str(torch.backends.mkldnn.is_available()),
+        "blas": _blas(torch.__config__.show()),
     }
+
+
+def _blas(configuration: str) -> str:
+    """The linear algebra libraries that torch's own description of its build names."""
+    lines = [line.strip(" -") for line in configuration.splitlines()]
+    return "; ".join(line for line in lines if "MKL" in line and "=" not in line)
 
 
 def code_digest() -> str:
@@ -92,14 +97,13 @@ def packages(root: str = "etude") -> dict[str, str]:
 
 def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """What of the identity changed, one phrase each: the likely causes of other bits."""
-    found = []
-    if before.get("code") != now.get("code"):
-        found.append("the code of Etude changed")
+    found = ["the code of Etude changed"] if before.get("code") != now.get("code") else []
     for part, word in (("packages", "package"), ("fingerprint", "fingerprint")):
         old, new = before.get(part, {}), now.get(part, {})
-        for name in sorted(old.keys() | new.keys()):
-            if old.get(name) != new.get(name):
-                found.append(f"{word} {name}: {old.get(name, 'absent')} -> {new.get(name, 'absent')}")
+        changed = [name for name in sorted(old.keys() | new.keys()) if old.get(name) != new.get(name)]
+        found += [
+            f"{word} {name}: {old.get(name, 'absent')} -> {new.get(name, 'absent')}" for name in changed
+        ]
     return found
 
 

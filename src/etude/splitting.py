@@ -183,7 +183,7 @@ def _by_place(places: NDArray[np.uint64], split: Split) -> NDArray[np.int8]:
 def _shares(sizes: NDArray[np.int64], share: float, room: NDArray[np.int64]) -> NDArray[np.int64]:
     """Whole rows of each stratum, at most its room, whose sum is the share of all rows (largest remainders)."""
     exact = sizes * share
-    rows = np.minimum(np.floor(exact).astype(np.int64), room)
+    rows: NDArray[np.int64] = np.minimum(np.floor(exact).astype(np.int64), room)
     short = round(float(sizes.sum()) * share) - int(rows.sum())
     for stratum in np.argsort(rows - exact, kind="stable"):
         if short > 0 and rows[stratum] < room[stratum]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 from etude import cleaning
 from etude.errors import DataError
@@ -14,6 +15,8 @@ from etude.steps.collect import Collected
 from etude.store import Ref, Store
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pyarrow as pa
 
 
@@ -23,13 +26,16 @@ class Cleaned:
 
     table: Ref
     schema: Ref
-    task: str
+    task: Literal["classification", "regression"]
     rows: int
 
 
 def clean(store: Store, collected: Collected, data: Data, rules: Clean) -> Outcome[Cleaned]:
     """The table after the rules. Raises DataError: E078 and E055 by the rules, E080-E087 by the target."""
     from etude import snapshot, target
+    from etude.column_facts import column_facts
+    from etude.data_overview import data_overview
+    from etude.data_report import DataReport, html
     from etude.schema import Schema
 
     table = snapshot.from_bytes(store.get(collected.table))
@@ -38,19 +44,52 @@ def clean(store: Store, collected: Collected, data: Data, rules: Clean) -> Outco
     task = target.task_of(kept.column(data.target), data.task, data.target)
     _check_varies(kept.column(data.target), task, data.target)
     cleaned = Cleaned(store.put(snapshot.to_bytes(kept)), collected.schema, task, kept.num_rows)
-    files = put_files(store, {})
+    done = (*_parsing_results(json.loads(store.get(collected.parsing))), *results)
+    report = DataReport(
+        source=collected.source,
+        snapshot=collected.snapshot,
+        rows_read=table.num_rows,
+        rows=kept.num_rows,
+        columns=column_facts(kept, schema.columns, target=data.target, left_out=data.drop),
+        target=data.target,
+        task=task,
+        rules=done,
+    )
+    files = {"clean/data_report.html": html(report), "clean/data_overview.png": data_overview(report)}
     record = Record(
-        params={f"clean.{result.rule.replace(' ', '_')}": result.action for result in results},
         metrics={
             "clean/rows": kept.num_rows,
             "clean/rows_dropped": table.num_rows - kept.num_rows,
-            **{f"clean/{result.rule.replace(' ', '_')}": result.changed for result in results},
+            **{f"clean/{result.rule.replace(' ', '_')}": result.changed for result in done},
         },
         tags={"task": task},
-        files=files,
-        summary=_summary(table.num_rows, kept.num_rows, results),
+        files=put_files(store, files),
+        summary=_summary(table.num_rows, kept.num_rows, done),
     )
     return Outcome(cleaned, record, snapshot.digest(kept))
+
+
+def _parsing_results(counts: dict[str, dict[str, Any]]) -> list[cleaning.RuleResult]:
+    """What reading already did to cells, as rules: tokens taken for missing, blanks trimmed, characters normalised."""
+    tokens = Counter[str]()
+    changed = Counter[str]()
+    for column in counts.values():
+        tokens.update({token: rows for token, rows in column.get("missing", {}).items() if token})
+        changed.update({name: column.get(name, 0) for name in ("trimmed", "normalised")})
+    most = tokens.most_common(1)
+    found = [
+        cleaning.RuleResult(
+            "missing tokens",
+            "missing",
+            tokens.total(),
+            "cells",
+            most[0][0] if most else "",
+            "missing" if most else "",
+        ),
+        cleaning.RuleResult("outer blanks", "trimmed", changed["trimmed"], "cells", "' a'", "'a'"),
+        cleaning.RuleResult("look-alike characters", "normalised", changed["normalised"], "cells", "１", "1"),
+    ]
+    return [result for result in found if result.changed]
 
 
 def _check_varies(column: pa.ChunkedArray, task: str, name: str) -> None:
@@ -67,7 +106,7 @@ def _check_varies(column: pa.ChunkedArray, task: str, name: str) -> None:
         )
 
 
-def _summary(before: int, after: int, results: tuple[cleaning.RuleResult, ...]) -> str:
+def _summary(before: int, after: int, results: Sequence[cleaning.RuleResult]) -> str:
     found = [f"{r.changed:,} {r.unit} {r.rule} ({r.action})" for r in results if r.changed]
     kept = f"{after:,} of {before:,} rows kept"
     return f"{kept}; {'; '.join(found)}" if found else f"{kept}, nothing to mend"

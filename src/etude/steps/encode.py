@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Encodings:
-    """The encoder's bytes and, per part, its numbers, categories and targets (safetensors)."""
+    """The encoder's bytes and, per part, its numbers, categories and targets (safetensors).
+
+    ``unit`` is what one standardised target is worth in the target's own unit; 1 for classes.
+    """
 
     encoder: Ref
     train: Ref
@@ -33,7 +36,8 @@ class Encodings:
     numbers: int
     cardinalities: tuple[int, ...]
     outputs: int
-    task: str
+    task: Literal["classification", "regression"]
+    unit: float
     digest: str
 
 
@@ -59,6 +63,7 @@ def encode(
         cardinalities=encoder.cardinalities,
         outputs=len(encoder.target.labels) or 1,
         task=cleaned.task,
+        unit=encoder.target.scale,
         digest=encoder.digest(),
     )
     record = _record(store, encoder, features, encoder.counts(validation), int((~known).sum()))

@@ -49,19 +49,21 @@ def train(
     """The weights of the epoch with the lowest validation loss. Raises DivergedError E113, DataError E120."""
     from etude import training, weights
     from etude.figures import learning_curve
+    from etude.overfitting import judge
 
     model = built(encodings, network, seed)
     points: list[Point] = []
+    validation = part(store, encodings.validation)
 
     def heard(epoch: Epoch) -> None:
-        now = points_of(epoch)
+        now = points_of(epoch, encodings.unit)
         points.extend(now)
         on_epoch(epoch, now)
 
     fitted = training.fit(
         model,
         part(store, encodings.train),
-        part(store, encodings.validation),
+        validation,
         task=encodings.task,
         outputs=encodings.outputs,
         settings=settings,
@@ -77,7 +79,9 @@ def train(
         parameters=sum(p.numel() for p in model.parameters()),
         digest=weights.digest(fitted.best),
     )
-    figure = learning_curve(fitted.history, best_epoch=fitted.best_epoch)
+    verdict = judge(fitted.history, fitted.best_epoch, len(validation.target))
+    onset = verdict.evidence.get("onset_epoch")
+    figure = learning_curve(fitted.history, best_epoch=fitted.best_epoch, onset=onset)
     return Outcome(trained, _record(store, trained, fitted, tuple(points), figure), trained.digest)
 
 
@@ -115,8 +119,8 @@ def part(store: Store, ref: Ref) -> Part:
     return Part(arrays["numbers"], arrays["categories"], arrays["target"])
 
 
-def points_of(epoch: Epoch) -> tuple[Point, ...]:
-    """The epoch as metric points, stamped now; undefined metrics are left out."""
+def points_of(epoch: Epoch, unit: float) -> tuple[Point, ...]:
+    """The epoch as metric points, stamped now; undefined metrics are left out, errors are in the target's unit."""
     now = time.time_ns() // 1_000_000
     values: dict[str, float | None] = {
         "train/loss": epoch.train_loss,
@@ -126,10 +130,14 @@ def points_of(epoch: Epoch) -> tuple[Point, ...]:
         "train/weight_norm": epoch.weight_norm,
         "train/epoch_seconds": epoch.seconds,
         "train/rows_per_second": epoch.rows_per_second,
-        **{f"train/{name}": value for name, value in epoch.train.items()},
-        **{f"validation/{name}": value for name, value in epoch.validation.items()},
+        **{f"train/{name}": _in_unit(name, value, unit) for name, value in epoch.train.items()},
+        **{f"validation/{name}": _in_unit(name, value, unit) for name, value in epoch.validation.items()},
     }
     return tuple(Point(name, float(v), epoch.epoch, now) for name, v in values.items() if v is not None)
+
+
+def _in_unit(name: str, value: float | None, unit: float) -> float | None:
+    return value * unit if value is not None and name in ("rmse", "mae") else value
 
 
 def _record(

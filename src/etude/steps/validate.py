@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 
 from etude.experiment import Network, Train
-from etude.outcome import Outcome, Record, put_files
+from etude.outcome import Outcome, Record
 from etude.steps.encode import Encodings
 from etude.steps.measuring import as_text, measured, named, undefined
 from etude.steps.train import Trained, part, trained_network
@@ -31,7 +31,6 @@ def validate(
 
     from etude import inference, overfitting
     from etude.encoding import Encoder
-    from etude.figures import learning_curve
     from etude.training import Epoch
 
     rows = part(store, encodings.validation)
@@ -42,12 +41,10 @@ def validate(
     found = measured(target, rows.target.numpy(), outputs, seed)
     history = [Epoch(**epoch) for epoch in json.loads(store.get(trained.history))]
     verdict = overfitting.judge(history, trained.best_epoch, len(rows.target))
-    curve = learning_curve(history, best_epoch=trained.best_epoch, onset=verdict.evidence.get("onset_epoch"))
     validated = Validated(store.put(save({"outputs": outputs})), found.metrics[found.score].value, verdict)
     record = Record(
         metrics=named("validation/best_", found),
         tags={"verdict.overfitting": verdict.verdict, "verdict.overfitting.sentence": verdict.sentence},
-        files=put_files(store, {"validate/learning_curve.png": curve}),
         summary=f"{found.score} {as_text(found.metrics[found.score])}. {verdict.sentence}",
         warnings=undefined(found),
         verdicts=(verdict,),
