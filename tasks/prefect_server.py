@@ -39,13 +39,13 @@ def main(home: Path, descriptor: int, scheduler: bool) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     parent = Parent()
     os.chdir(home)  # where Prefect finds no .env, prefect.toml or pyproject.toml of the user
-    set_environment(home)
+    set_environment(home, scheduler)
     server = build_server(home, scheduler)
     parent.stops(server)
     asyncio.run(server.serve([socket.socket(fileno=descriptor)]))
 
 
-def set_environment(home: Path) -> None:
+def set_environment(home: Path, scheduler: bool) -> None:
     """Nothing of the user's Prefect settings counts here; the database is the one under ``home``."""
     for name in [name for name in os.environ if name.startswith("PREFECT_")]:
         del os.environ[name]
@@ -56,6 +56,10 @@ def set_environment(home: Path) -> None:
         PREFECT_SERVER_ANALYTICS_ENABLED="false",
         PREFECT_SERVER_UI_ENABLED="false",
         PREFECT_SERVER_SERVICES_TRIGGERS_ENABLED="false",
+        PREFECT_SERVER_SERVICES_EVENT_PERSISTER_ENABLED=str(scheduler).lower(),
+        # One transaction for each state takes twice the CPU, and 60 tasks are 3 s behind at the end
+        PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE="20",
+        PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL="1",
         # Our flows use no blocks. Without the memo a later server of the user's does not think they are there.
         PREFECT_API_BLOCKS_REGISTER_ON_START="false",
         PREFECT_SERVER_MEMOIZE_BLOCK_AUTO_REGISTRATION="false",
