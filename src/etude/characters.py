@@ -26,7 +26,8 @@ def tidy(text: pa.Array) -> pa.Array:
     import pyarrow.compute as pc
 
     if _ascii(text):
-        return pc.ascii_trim(text, BLANKS)
+        trimmed = pc.ascii_trim(text, BLANKS)
+        return text if trimmed.equals(text) else trimmed
     visible = pc.replace_substring_regex(text, INVISIBLE, "")
     trimmed = pc.ascii_trim(pc.utf8_trim_whitespace(visible), BLANKS)
     # Arrow's own utf8_normalize decomposes where NFC composes (measured with 25.0)

@@ -34,7 +34,11 @@ def datetime(values: Values, data: Data) -> Column | None:
         instants = dates.read(text, data.date_format)
         if instants.shaped.all():
             return _dated(values, data.date_format, instants)
-    found = dates.readings(text)
+    found = {
+        shape: instants
+        for shape, instants in dates.readings(text).items()
+        if shape not in dates.SHARED_SHAPES or instants.valid.all()
+    }
     return _decided(values, found) if found else None
 
 

@@ -38,6 +38,8 @@ SHAPES = {
     "name day time year": rf"^{_WEEKDAY}{_MONTH}\s+(?P<d>\d{{1,2}})\s+{_CLOCK}{_ZONE} (?P<y>\d{{4}})$",
     "name year": rf"^{_MONTH}[- ](?P<y>\d{{4}})$",
 }
+# Seasons (2012-13) and durations (45:30) are written like these: one that is no date says that none is.
+SHARED_SHAPES = ("year-month", "hour:minute")
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 # One pass tells a column of words from a column that may be dates.
 LIKE = (

@@ -49,7 +49,11 @@ def numbers_of(count: int) -> str:
 def style_of(text: pa.Array, data: Data) -> numerals.Style | None:
     """The style in which all are numbers: the declared one or, in a column without its marks, the usual one."""
     styles = dict.fromkeys((numerals.Style(data.thousands, data.decimal), numerals.Style()))
-    return next((style for style in styles if numerals.read(text, style).null_count == 0), None)
+
+    def fits(some: pa.Array, style: numerals.Style) -> bool:
+        return bool(numerals.read(some, style).null_count == 0)
+
+    return next((style for style in styles if fits(text.slice(0, 100), style) and fits(text, style)), None)
 
 
 def are_codes(text: pa.Array | pa.ChunkedArray, decimal: str = ".") -> bool:
@@ -96,7 +100,9 @@ def marked(values: Values, data: Data) -> Column | None:
     text, weights = values.western, values.weights(words=False)
     units = numerals.units(text, weights, MOSTLY_MARKED)
     around = next(iter(units)) if len(units) == 1 else ("", "")
-    refuse_marks(values, numerals.bare(text, numerals.Style(None, ".", *around)).fill_null(""), data)
+    refuse_marks(
+        values, numerals.bare(text, numerals.Style(None, ".", *around)).fill_null(""), unit=bool(units)
+    )
     if not units:
         return None
     mend = f"write data.columns: {{{values.name}: number}} to read the numbers"
@@ -111,17 +117,18 @@ def marked(values: Values, data: Data) -> Column | None:
     return Column(values.name, "category", evidence, warning=f"numbers with a unit are levels: {mend}")
 
 
-def refuse_marks(values: Values, text: pa.Array, data: Data) -> None:
+def refuse_marks(values: Values, text: pa.Array, *, unit: bool) -> None:
     """Raises DataError E049, E050 when ``text``, the values without their unit, are numbers with undeclared marks."""
     found = numerals.undeclared(text, values.weights(words=False), MOSTLY_MARKED)
     if found:
         code, hint, marks = found
+        declared = f" with data.columns: {{{values.name}: number}}" if unit else ""
         raise DataError(
             code,
             "the marks inside numbers must be declared",
             where=values.where(marks),
             value=values.texts(words=False)[int(np.flatnonzero(marks)[0])].as_py(),
-            mend=f"write {hint}, or data.columns: {{{values.name}: category}}",
+            mend=f"write {hint}{declared}, or data.columns: {{{values.name}: category}}",
         )
 
 

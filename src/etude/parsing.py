@@ -42,7 +42,8 @@ def parse(raw: pa.Table, schema: Schema, columns: Sequence[str] | None = None) -
     import pyarrow as pa
 
     wanted = schema.names if columns is None else tuple(columns)
-    absent = [name for name in wanted if name not in raw.column_names]
+    place = {name: i for i, name in enumerate(raw.column_names)}
+    absent = [name for name in wanted if name not in place]
     if absent:
         raise DataError(
             "E044",
@@ -53,7 +54,7 @@ def parse(raw: pa.Table, schema: Schema, columns: Sequence[str] | None = None) -
     parsed, counts = [], {}
     for name in wanted:
         column = schema.column(name)
-        values, counts[name] = _column(plain(raw.column(name), name), column, schema.missing)
+        values, counts[name] = _column(plain(raw.column(place[name]), name), column, schema.missing)
         parsed.append(values)
     return Parsed(pa.table(parsed, names=list(wanted)), counts)
 

@@ -6,6 +6,7 @@ The rules stand in ``etude.kinds``; ``data.columns`` overrules them.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from etude import date_kinds, declared, kinds, number_kinds, quick
@@ -37,10 +38,13 @@ class Schema:
 
     def column(self, name: str) -> Column:
         """Raises DataError E044 for a name that the table did not have."""
-        for column in self.columns:
-            if column.name == name:
-                return column
-        raise DataError("E044", "the column must exist", value=name, mend=nearest(name, list(self.names)))
+        if name not in self._by_name:
+            raise DataError("E044", "the column must exist", value=name, mend=nearest(name, list(self.names)))
+        return self._by_name[name]
+
+    @cached_property
+    def _by_name(self) -> dict[str, Column]:
+        return {column.name: column for column in self.columns}
 
     def to_json(self) -> dict[str, Any]:
         return {

@@ -59,5 +59,6 @@ def kind_of(p: Profile) -> tuple[Literal["text", "id", "category"], str]:
     several = (p.words >= 4 and p.distinctness >= 0.5) or (p.words >= 2 and p.distinctness >= 0.8)
     long = p.words >= 8 and p.distinct >= 200
     if p.rows >= FEWEST_IDS and (several or long or (unspaced and p.distinctness >= 0.5)):
-        return "text", f"{p.words:.1f} words on average, {share}"
+        size = f"{p.characters:.0f} characters" if unspaced else f"{p.words:.1f} words"
+        return "text", f"{size} on average, {share}"
     return "category", f"{p.distinct} distinct values in {p.rows}"
