@@ -27,12 +27,14 @@ def column(values, kind=None):
     ],
 )
 def test_a_column_sets_its_task(values, task):
-    assert target.task_of(column(values), "auto") == task
+    assert target.task_of(column(values), "auto", "y") == task
 
 
 def test_a_declared_task_wins_where_the_column_allows_it():
-    assert target.task_of(column([0.0, 1.0] * 10), "regression") == "regression"
-    assert target.task_of(column([float(i % 30) for i in range(900)]), "classification") == "classification"
+    assert target.task_of(column([0.0, 1.0] * 10), "regression", "y") == "regression"
+    assert (
+        target.task_of(column([float(i % 30) for i in range(900)]), "classification", "y") == "classification"
+    )
 
 
 @pytest.mark.parametrize(
@@ -54,7 +56,7 @@ def test_a_declared_task_that_does_not_fit_is_refused(values, declared):
 
 def test_dates_are_no_target():
     with pytest.raises(DataError, match="E084"):
-        target.task_of(column([0, 1], pa.timestamp("us")), "auto")
+        target.task_of(column([0, 1], pa.timestamp("us")), "auto", "y")
 
 
 @pytest.mark.parametrize(

@@ -175,13 +175,13 @@ def _directions(matrix: scipy.sparse.csr_array, rows: int, seed: int) -> numpy.n
     One BLAS thread, so that the bits do not depend on how many there are.
     """
     import numpy as np
-    from sklearn.decomposition import TruncatedSVD
+    from sklearn.utils.extmath import randomized_svd
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     rank = min(DIRECTIONS, max(1, rows // ROWS_PER_DIRECTION), min(matrix.shape) - 1)
     if rank < 1:
         return np.zeros((matrix.shape[1], 0), dtype=np.float32)
     with threadpool_limits(limits=1):
-        svd = TruncatedSVD(rank, n_iter=7, random_state=seed % 2**32).fit(matrix)
-        spread = float((matrix @ svd.components_.T).std(axis=0).max())
-    return np.ascontiguousarray(svd.components_.T / (spread or 1.0), dtype=np.float32)
+        _, _, found = randomized_svd(matrix, rank, n_iter=7, random_state=seed % 2**32)
+        spread = float((matrix @ found.T).std(axis=0).max())
+    return np.ascontiguousarray(found.T / (spread or 1.0), dtype=np.float32)

@@ -1,0 +1,126 @@
+"""Text: the directions that train teaches, the same for any number of threads, for one text or many."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from etude import encode_text
+from etude.encode_text import fit_text
+
+OFFERS = ["win", "free", "prize", "claim", "now", "cash", "urgent", "call"]
+TALK = ["see", "you", "at", "home", "dinner", "ok", "love", "later"]
+
+
+def column(values):
+    return pa.chunked_array([pa.array(values, pa.string())])
+
+
+def messages(rows=400, seed=0):
+    """Offers and talk in turns, in words of their own and some common ones."""
+    draw = np.random.default_rng(seed)
+    return [
+        " ".join([*draw.choice([OFFERS, TALK][row % 2], 4), *draw.choice(["the", "a", "to"], 3)])
+        for row in range(rows)
+    ]
+
+
+def test_what_two_kinds_of_text_differ_in_is_seen_by_a_line():
+    encoder = fit_text(column(messages()), "note", 0)
+    train, test = encoder.numbers(column(messages())), encoder.numbers(column(messages(seed=1)))
+    weights = np.linalg.lstsq(train, np.arange(400) % 2 - 0.5, rcond=None)[0]
+    assert ((test @ weights > 0) == (np.arange(400) % 2)).mean() > 0.99
+
+
+def test_there_is_a_direction_for_each_30_train_rows_and_64_at_most():
+    assert fit_text(column(messages(90)), "note", 0).number_names == (
+        "note[svd 1]",
+        "note[svd 2]",
+        "note[svd 3]",
+    )
+    many = [f"{a} {b}" for a in range(50) for b in range(50)]
+    assert len(fit_text(column(many), "note", 0).number_names) == 64
+
+
+def test_a_text_has_the_same_bits_alone_and_among_others():
+    texts = [*messages(), None, "", "unheard of", "WIN win Win!!", "x" * 100_000]
+    encoder = fit_text(column([*messages(), None, None, None]), "note", 0)
+    whole = encoder.numbers(column(texts))
+    alone = np.concatenate([encoder.numbers(column([text])) for text in texts])
+    assert whole.tobytes() == alone.tobytes()
+    assert np.isfinite(whole).all()
+
+
+def test_missing_and_empty_texts_have_zeros_and_only_missing_is_marked():
+    encoder = fit_text(column([*messages(), None, None, None]), "note", 0)
+    assert encoder.number_names[-1] == "note is missing"
+    numbers = encoder.numbers(column([None, ""]))
+    assert (numbers[:, :-1] == 0).all()
+    assert numbers[:, -1].tolist() == [1, 0]
+    assert encoder.counts(column([None, "a"])) == {"missing": 1}
+
+
+@pytest.mark.parametrize(
+    ("texts", "reason"),
+    [
+        ([None, None], "all missing in train"),
+        (["the same"] * 4, "constant in train"),
+        (["ab", "cd", "ef"], "id-like: no word or piece of a word is in two train rows"),
+        (["", " ", "  "], "id-like: no word or piece of a word is in two train rows"),
+    ],
+)
+def test_texts_that_say_nothing_are_left_out(texts, reason):
+    assert fit_text(column(texts), "note", 0) == reason
+
+
+def test_texts_without_a_common_word_are_told_from_missing_ones():
+    encoder = fit_text(column(["ab", "cd", "ef", None, None, None]), "note", 0)
+    assert encoder.number_names == ("note is missing",)
+    assert encoder.numbers(column(["ab", None, "new"])).tolist() == [[0], [1], [0]]
+
+
+def test_two_texts_are_enough():
+    encoder = fit_text(column(["red fox", "red hen"]), "note", 0)
+    assert np.isfinite(encoder.numbers(column(["red", "hen fox"]))).all()
+
+
+def test_the_directions_depend_on_neither_threads_nor_hash_seed():
+    script = """
+import hashlib
+from test_encoding_text import column, messages
+from etude.encode_text import fit_text
+encoder = fit_text(column(messages(600)), "note", 0)
+print(hashlib.sha256(encoder.components.tobytes() + repr(encoder.terms).encode()).hexdigest())
+"""
+    digests = set()
+    for threads in ("1", "2"):
+        environment = os.environ | {
+            "OPENBLAS_NUM_THREADS": threads,
+            "OMP_NUM_THREADS": threads,
+            "PYTHONHASHSEED": threads,
+            "PYTHONPATH": str(Path(__file__).parent),
+        }
+        done = subprocess.run(
+            [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True
+        )
+        digests.add(done.stdout)
+    assert len(digests) == 1
+
+
+def test_another_seed_draws_other_directions():
+    first, second = (fit_text(column(messages(3000)), "note", seed).components for seed in (0, 1))
+    assert first.tobytes() != second.tobytes()
+
+
+def test_of_very_much_text_a_part_stands_for_all(monkeypatch):
+    texts = messages(2000)
+    whole = fit_text(column(texts), "note", 0)
+    monkeypatch.setattr(encode_text, "FIT_CHARACTERS", 5_000)
+    part, again, other = (fit_text(column(texts), "note", seed) for seed in (0, 0, 1))
+    assert len(part.terms) < len(whole.terms)
+    assert part.terms == again.terms
+    assert part.terms != other.terms
