@@ -35,14 +35,14 @@ class Schedule:
             return self.peak * (step + 1) / (self.warmup_steps + 1)
         if self.kind == "constant":
             return self.peak
-        return _on_cosine(self.peak, 0.0, (step - self.warmup_steps) / max(self.steps - self.warmup_steps, 1))
+        return _on_cosine(self.peak, 0.0, (step - self.warmup_steps) / (self.steps - self.warmup_steps))
 
     def _one_cycle(self, step: int) -> float:
         first = self.peak / FIRST_DIVISOR
         top = RISING_SHARE * self.steps - 1
         if step <= top:
-            return _on_cosine(first, self.peak, step / max(top, 1.0))
-        return _on_cosine(self.peak, first / LAST_DIVISOR, (step - top) / max(self.steps - 1 - top, 1.0))
+            return _on_cosine(first, self.peak, step / top)
+        return _on_cosine(self.peak, first / LAST_DIVISOR, (step - top) / (self.steps - 1 - top))
 
 
 def _on_cosine(start: float, end: float, share: float) -> float:
