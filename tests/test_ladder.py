@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from etude.identity import code_digest, differences, identity, packages
+from etude.ladder import Evidence, folded, judge, ladder
+
+BEFORE = Evidence(
+    digests={s: s * 2 for s in ("snapshot", "split", "encoder", "initial_weights", "weights", "predictions")},
+    losses=[(0.5, 0.6), (0.4, 0.5), (0.3, 0.45)],
+    metrics={"test/accuracy": 0.9},
+    outputs=np.array([[0.1, 0.9], [0.8, 0.2]], dtype=np.float32),
+)
+
+
+def digests(**changed: str) -> dict[str, str]:
+    return {**BEFORE.digests, **changed}
+
+
+def test_equal_evidence_is_identical() -> None:
+    verdict = judge(BEFORE, BEFORE, [], "classification")
+    assert verdict.verdict == "IDENTICAL"
+    assert verdict.sentence == "All 10 stages have the same bits."
+
+
+def test_drift_that_changed_no_bit_is_still_said() -> None:
+    verdict = judge(BEFORE, BEFORE, ["package numpy: 1 -> 2"], "classification")
+    assert verdict.verdict == "IDENTICAL"
+    assert verdict.sentence.endswith("although package numpy: 1 -> 2.")
+
+
+CHANGES: list[tuple[dict[str, Any], str]] = [
+    ({"digests": digests(snapshot="other", weights="other")}, "snapshot"),
+    ({"digests": digests(split="other")}, "split"),
+    ({"digests": digests(encoder="other")}, "encoder"),
+    ({"digests": digests(initial_weights="other")}, "initial_weights"),
+    ({"losses": [(0.5, 0.6), (0.4, 0.7), (0.3, 0.45)]}, "epoch 2"),
+    ({"losses": BEFORE.losses[:2]}, "epoch 3"),
+    ({"digests": digests(weights="other"), "outputs": BEFORE.outputs[::-1]}, "weights"),
+    ({"digests": digests(predictions="other"), "outputs": BEFORE.outputs[::-1]}, "predictions"),
+]
+
+
+@pytest.mark.parametrize(("change", "stage"), CHANGES, ids=[stage for _, stage in CHANGES])
+def test_the_first_stage_that_differs_is_named(change: dict[str, Any], stage: str) -> None:
+    verdict = judge(BEFORE, replace(BEFORE, **change), ["the code of Etude changed"], "classification")
+    if stage in ("epoch 2", "epoch 3", "weights", "predictions"):
+        assert verdict.verdict == "DIFFERENT"
+    assert verdict.evidence["first_difference"] == stage
+    assert "the code of Etude changed" in verdict.sentence
+
+
+def test_last_bits_with_the_same_labels_are_within_tolerance() -> None:
+    near = replace(
+        BEFORE,
+        digests=digests(weights="other", predictions="other"),
+        losses=[(t * (1 + 1e-7), v) for t, v in BEFORE.losses],
+        outputs=BEFORE.outputs + np.float32(1e-6),
+    )
+    assert judge(BEFORE, near, [], "classification").verdict == "WITHIN TOLERANCE"
+    far = replace(near, losses=[(t * (1 + 1e-4), v) for t, v in BEFORE.losses])
+    assert judge(BEFORE, far, [], "classification").verdict == "DIFFERENT"
+    moved = replace(near, outputs=BEFORE.outputs + np.float32(1e-2))
+    assert judge(BEFORE, moved, [], "regression").verdict == "DIFFERENT"
+
+
+def test_one_bit_of_a_loss_is_seen() -> None:
+    nudged = replace(BEFORE, losses=[(np.nextafter(0.5, 1), 0.6), *BEFORE.losses[1:]])
+    assert [rung.stage for rung in ladder(BEFORE, nudged) if not rung.same] == ["epoch 1"]
+
+
+def test_epochs_that_agree_are_folded_for_readers() -> None:
+    later = replace(BEFORE, losses=[*BEFORE.losses[:2], (0.9, 0.9)])
+    stages = [rung.stage for rung in folded(ladder(BEFORE, later))]
+    assert stages[4:6] == ["epochs 1-2", "epoch 3"]
+    assert [rung.stage for rung in folded(ladder(BEFORE, BEFORE))][4] == "epochs 1-3"
+
+
+def test_the_identity_names_what_changed() -> None:
+    now = identity()
+    assert differences(now, now) == []
+    older = {**now, "code": "x", "packages": {**now["packages"], "numpy": "0.1"}}
+    older["fingerprint"] = {**now["fingerprint"], "cpu_capability": "NONE"}
+    found = differences(older, now)
+    assert found[0] == "the code of Etude changed"
+    assert f"package numpy: 0.1 -> {now['packages']['numpy']}" in found
+    assert any(line.startswith("fingerprint cpu_capability: NONE -> ") for line in found)
+
+
+def test_the_package_list_is_the_dependency_closure() -> None:
+    found = packages()
+    assert {"torch", "prefect", "mlflow", "numpy", "sqlalchemy", "aiosqlite"} <= found.keys()
+    assert not {"etude", "pytest", "hypothesis", "mypy"} & found.keys()
+
+
+def test_the_code_digest_is_stable() -> None:
+    assert code_digest() == code_digest()
