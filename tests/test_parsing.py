@@ -190,6 +190,11 @@ FITS_LATER = {
     ),
     "days for dates": (["2020-01-01"], [dt.date(2020, 1, 2)], [dt.datetime(2020, 1, 2)]),
     "instants for dates": (["2020-01-01"], [dt.datetime(2020, 1, 2, 3)], [dt.datetime(2020, 1, 2, 3)]),
+    "the ends of time": (
+        ["2020-01-01"],
+        [dt.datetime(1000, 1, 1), dt.datetime(2261, 12, 31)],
+        [dt.datetime(1000, 1, 1), dt.datetime(2261, 12, 31)],
+    ),
     "a new level": (["a", "b"], ["c"], ["c"]),
     "floats for exact numbers": (["9007199254740993"] + ["1"] * 20, [5.0, None], [5, None]),
 }
@@ -212,7 +217,10 @@ REFUSED_LATER = {
     "no truth": (["yes", "no"], ["yes", "maybe"], "E053", "data row 2, found 'maybe'"),
     "no date": (["2020-01-01"], ["soon"], "E054", "data row 1, found 'soon'"),
     "no day": (["2020-01-01"], ["2021-02-29"], "E074", "2021-02-29"),
-    "no year": (["2020-01-01"], [dt.datetime(9999, 1, 1)], "E074", "data row 1"),
+    "no year": (["2020-01-01"], [None, dt.datetime(9999, 1, 1)], "E074", "data row 2, found '9999-01-01T"),
+    "no instant": (["2020-01-01"], pa.array([10**15], pa.timestamp("s")), "E074", "column 'x'"),
+    "the last instant": (["2020-01-01"], [dt.datetime(2262, 1, 1)], "E074", "data row 1"),
+    "the first instant": (["2020-01-01"], [dt.datetime(999, 12, 31, 23, 59, 59)], "E074", "data row 1"),
     "a zone": (["2020-01-01"], ["2020-01-01T00:00:00Z"], "E073", "data row 1"),
     "a native zone": (["2020-01-01"], [dt.datetime(2020, 1, 1, tzinfo=dt.UTC)], "E073", "column 'x'"),
     "no zone": (["2020-01-01T00:00Z"], ["2020-01-01T00:00"], "E073", "data row 1"),

@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from etude.characters import tidy
+from etude.date_kinds import impossible
 from etude.errors import DataError, shown
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+DAY = 86_400_000_000
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,7 @@ def plain(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
     if is_.is_decimal(kind):
         return column.cast(pa.string())
     if is_.is_date(kind) or is_.is_timestamp(kind):
-        return _microseconds(column)
+        return _microseconds(column, name)
     if is_.is_time(kind):
         return column.cast(pa.string())
     if is_.is_duration(kind):
@@ -111,8 +114,8 @@ def _doubles(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.add(pc.if_else(pc.is_nan(column), pa.scalar(None, pa.float64()), column), 0.0)
 
 
-def _microseconds(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Instants in microseconds, rounded down; a zone becomes UTC."""
+def _microseconds(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
+    """Instants in microseconds, rounded down; a zone becomes UTC. Raises DataError E074 beyond 64 bits."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -122,7 +125,10 @@ def _microseconds(column: pa.ChunkedArray) -> pa.ChunkedArray:
         # Arrow's division rounds towards zero: before 1970 that would be a microsecond late
         shifted = pc.if_else(pc.less(nanoseconds, 0), pc.subtract(nanoseconds, 999), nanoseconds)
         return pc.divide(shifted, 1000).cast(pa.timestamp("us", zone))
-    return column.cast(pa.timestamp("us", zone))
+    try:
+        return column.cast(pa.timestamp("us", zone))
+    except pa.ArrowInvalid:
+        raise impossible(f"column {shown(name)}", "an instant beyond 64 bits of microseconds") from None
 
 
 def spelled(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -150,9 +156,10 @@ def _spelled_times(column: pa.ChunkedArray) -> pa.ChunkedArray:
     import pyarrow.compute as pc
 
     zoned = column.type.tz is not None
-    instants = column.cast(pa.int64())
-    days = pc.all(
-        pc.equal(pc.multiply(pc.divide(instants, 86_400_000_000), 86_400_000_000), instants)
-    ).as_py()
-    spelling = "%Y-%m-%d" if days is not False and not zoned else "%Y-%m-%d %H:%M:%S"
-    return pc.binary_join_element_wise(pc.strftime(column, spelling), "Z" if zoned else "", "")
+    microseconds = column.cast(pa.int64())
+    midnights = pc.multiply(pc.divide(microseconds, DAY), DAY)
+    days = pc.all(pc.equal(midnights, microseconds)).as_py() is not False
+    spelling = "%Y-%m-%d" if days and not zoned else "%Y-%m-%d %H:%M:%S"
+    # without a zone: Arrow would look for a time zone database, which not every machine has
+    instants = microseconds.cast(pa.timestamp("us"))
+    return pc.binary_join_element_wise(pc.strftime(instants, spelling), "Z" if zoned else "", "")

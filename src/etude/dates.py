@@ -47,6 +47,8 @@ LIKE = (
     rf".{{0,14}}({'|'.join(MONTHS)}))"
 )
 FIRST_YEAR, LAST_YEAR = 1000, 2261
+# microseconds since 1970 of the first instant in range, and of the first after it
+FIRST, END = -30_610_224_000_000_000, 9_214_646_400_000_000
 
 Numbers = np.ndarray[Any, np.dtype[np.int64]]
 Marks = np.ndarray[Any, np.dtype[np.bool_]]
@@ -199,3 +201,11 @@ def _read_format(text: pa.Array, spelling: str) -> Instants:
     years = times.dt.year.fillna(0).to_numpy()
     valid = shaped & (years >= FIRST_YEAR) & (years <= LAST_YEAR)
     return Instants(microseconds, shaped, valid, np.full(len(text), zoned))
+
+
+def out_of_range(instants: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Which of native instants lie before ``FIRST_YEAR`` or after ``LAST_YEAR``; null where null."""
+    import pyarrow.compute as pc
+
+    microseconds = instants.cast("int64")
+    return pc.or_(pc.less(microseconds, FIRST), pc.greater_equal(microseconds, END))

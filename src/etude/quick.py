@@ -37,11 +37,7 @@ def instants(column: pa.ChunkedArray, *, zoned: bool) -> pa.ChunkedArray | None:
     found = _cast(column, pa.timestamp("us", "UTC" if zoned else None))
     if found is None:
         return None
-    years = pc.min_max(pc.year(found)).as_py()
-    if years["min"] is None:
-        return found
-    in_range = years["min"] >= dates.FIRST_YEAR and years["max"] <= dates.LAST_YEAR
-    return found if in_range else None
+    return None if pc.any(dates.out_of_range(found)).as_py() else found
 
 
 def _cast(column: pa.ChunkedArray, to: pa.DataType) -> pa.ChunkedArray | None:

@@ -121,9 +121,9 @@ def _strings(values: Values, column: Column) -> pa.ChunkedArray:
         whole = pc.match_substring_regex(text, numerals.WHOLE_WITH_POINT)
         text = pc.if_else(whole, pc.replace_substring_regex(text, r"\.0*$", ""), text)
     if values.kept.all() and text.equals(values.cells.raw):
-        return values.cells.column.cast(pa.string())
+        return values.cells.column
     kept = text if values.kept.all() else pc.if_else(pa.array(values.kept), text, pa.scalar(None, text.type))
-    return values.cells.spread(kept.cast(pa.string()))
+    return values.cells.spread(kept)
 
 
 def _counts(values: Values, column: Column) -> Counts:

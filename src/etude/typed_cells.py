@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from etude import date_kinds, dates, number_kinds, numerals
 from etude.errors import shown
 
@@ -68,9 +70,8 @@ def instants(values: pa.ChunkedArray, column: Column) -> tuple[pa.ChunkedArray, 
     where = f"column {shown(column.name)}"
     if (values.type.tz is not None) != column.zoned:
         raise date_kinds.mixed_zones(where)
-    years = pc.min_max(pc.year(values)).as_py()
-    for year in (years["min"], years["max"]):
-        if year is not None and not dates.FIRST_YEAR <= year <= dates.LAST_YEAR:
-            row = pc.index(pc.year(values), year).as_py() + 1
-            raise date_kinds.impossible(f"{where}, data row {row}", f"year {year}")
+    row = pc.index(dates.out_of_range(values), True).as_py()
+    if row >= 0:
+        found = values[row].cast("int64").as_py()
+        raise date_kinds.impossible(f"{where}, data row {row + 1}", str(np.datetime64(found, "us")))
     return values, nulls(values)
