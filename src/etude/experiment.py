@@ -105,6 +105,14 @@ class Train(Section):
     learning_rate: float = Field(0.001, gt=0, le=10, description="AdamW's step size.")
     weight_decay: float = Field(0.01, ge=0, description="AdamW's decoupled weight decay.")
     patience: int = Field(10, ge=1, description="Epochs without a better validation loss before it stops.")
+    schedule: Literal["constant", "cosine", "one_cycle"] = Field(
+        "constant", description="How the learning rate goes over all epochs, learning_rate being its peak."
+    )
+    warmup_epochs: float = Field(0.0, ge=0, description="Epochs, or a part of one, over which the rate rises.")
+    clip_norm: float | None = Field(None, gt=0, description="Longer gradients are scaled to this length.")
+    average: float | None = Field(
+        None, gt=0, lt=1, description="Decay of a moving average of the weights, which is then what is kept."
+    )
     threads: int = Field(1, ge=1, le=256, description="CPU threads; another count gives other last bits.")
 
 

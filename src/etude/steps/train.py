@@ -50,6 +50,7 @@ def train(
     from etude import training, weights
     from etude.figures import learning_curve
     from etude.overfitting import judge
+    from etude.recipe import Recipe
 
     model = built(encodings, network, seed)
     points: list[Point] = []
@@ -68,6 +69,7 @@ def train(
         outputs=encodings.outputs,
         settings=settings,
         seed=seed,
+        recipe=Recipe(settings.schedule, settings.warmup_epochs, settings.clip_norm, settings.average),
         on_epoch=heard,
     )
     trained = Trained(
