@@ -81,6 +81,10 @@ KINDS = {
     "seasons are no months": (["2009-10", "2010-11", "2011-12", "2012-13"], "category"),
     "durations are no times of day": (["12:10", "13:40", "45:30"], "category"),
     "dates and a word": ([*["2020-01-01", "2020-01-02"] * 4, "ongoing"], "category"),
+    "blanks between digits and other words are codes": (
+        [f"{i} 456" for i in range(100, 130)] + ["none at all"],
+        "text",
+    ),
     "51 seats are codes": (["12A", "13B", "1C"], "category"),
     "names": ([f"Braund, Mr. Owen the {i}th" for i in range(30)], "text"),
     "titles": ([f"Movie number {i}" for i in range(30)], "text"),
@@ -128,7 +132,7 @@ REFUSED = {
     "49 behind a currency": (
         ["$1,234", "$567"],
         "E049",
-        "data.thousands: ',' with data.columns: {x: number}",
+        "data.thousands: ',' with data.columns: {'x': number}",
     ),
     "50 decimal comma": (["1,5", "2", "3,25"], "E050", "data.decimal: ','"),
     "50 both": (["1.234,5", "2,5"], "E050", "data.thousands: '.' and data.decimal: ','"),
@@ -180,7 +184,7 @@ def test_numbers_with_a_unit_are_levels_with_a_warning_and_a_declaration_reads_t
     ):
         column = column_of(values)
         assert column.kind == "category"
-        assert "{x: number}" in column.warning
+        assert "{'x': number}" in column.warning
         declared = column_of(values, columns={"x": "number"})
         assert (declared.kind, declared.before, declared.after) == ("number", before, after)
 
@@ -208,6 +212,14 @@ def test_some_words_between_numbers_are_counted_placed_and_shown_apart() -> None
     assert "first in data row 99" in column.warning
     assert "V57" not in column.warning
     assert column.examples == ("V57", "E10")
+
+
+def test_long_examples_are_cut_and_names_are_escaped() -> None:
+    assert column_of([*["1"] * 20, "w" * 1000]).examples == ("w" * 80,)
+    raw = pa.table({"a\x1b[31m": ["1,5", "2,5"], "y": ["a", "b"]})
+    with pytest.raises(DataError) as caught:
+        infer(raw, Data(source="t", target="y"))
+    assert "\x1b" not in str(caught.value)
 
 
 def test_mixed_spellings_of_missing_are_said() -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from etude import numerals
+from etude.errors import shown
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -56,6 +57,11 @@ class Column:
     @property
     def style(self) -> numerals.Style:
         return numerals.Style(self.thousands, self.decimal, self.before, self.after)
+
+
+def declaring(name: str, kind: Kind) -> str:
+    """The line of the experiment file that declares a kind."""
+    return f"data.columns: {{{shown(name)}: {kind}}}"
 
 
 def canonical_type(column: Column) -> pa.DataType:

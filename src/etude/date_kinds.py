@@ -9,7 +9,7 @@ import numpy as np
 
 from etude import dates, numerals
 from etude.column import Column
-from etude.errors import DataError
+from etude.errors import MAX_VALUE_CHARACTERS, DataError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -102,7 +102,13 @@ def mostly(values: Values, data: Data) -> Column | None:
         "list the words under data.missing to read dates"
     )
     evidence = f"{count - words} of {count} values look like dates, {words} do not"
-    return Column(values.name, "category", evidence, warning=warning, examples=(first_text(text, marks),))
+    return Column(
+        values.name,
+        "category",
+        evidence,
+        warning=warning,
+        examples=(first_text(text, marks)[:MAX_VALUE_CHARACTERS],),
+    )
 
 
 def first_text(text: pa.Array, marks: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> str:

@@ -20,7 +20,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
 from etude import booleans, date_kinds, number_kinds, wording
-from etude.column import Column
+from etude.column import Column, declaring
 from etude.errors import DataError, shown
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def _boolean(values: Values, data: Data) -> Column | None:
             "truth values must be written in one way",
             where=f"column {shown(values.name)}",
             value=", ".join(sorted(found)),
-            mend=f"write data.columns: {{{values.name}: boolean}} when all are truth values, else category",
+            mend=f"write {declaring(values.name, 'boolean')} when all are truth values, else category",
         )
     return None
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from etude import numerals
-from etude.column import Column
-from etude.errors import DataError, shown
+from etude.column import Column, declaring
+from etude.errors import MAX_VALUE_CHARACTERS, DataError, shown
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -105,7 +105,7 @@ def marked(values: Values, data: Data) -> Column | None:
     )
     if not units:
         return None
-    mend = f"write data.columns: {{{values.name}: number}} to read the numbers"
+    mend = f"write {declaring(values.name, 'number')} to read the numbers"
     mend = mend if len(units) == 1 else "give all numbers one unit at the source"
     names = " ".join(sorted({shown("".join(unit)) for unit in units})[:3])
     if values.name == data.target and len(text) > FEW_LEVELS:
@@ -122,13 +122,13 @@ def refuse_marks(values: Values, text: pa.Array, *, unit: bool) -> None:
     found = numerals.undeclared(text, values.weights(words=False), MOSTLY_MARKED)
     if found:
         code, hint, marks = found
-        declared = f" with data.columns: {{{values.name}: number}}" if unit else ""
+        declared = f" with {declaring(values.name, 'number')}" if unit else ""
         raise DataError(
             code,
             "the marks inside numbers must be declared",
             where=values.where(marks),
             value=values.texts(words=False)[int(np.flatnonzero(marks)[0])].as_py(),
-            mend=f"write {hint}{declared}, or data.columns: {{{values.name}: category}}",
+            mend=f"write {hint}{declared}, or {declaring(values.name, 'category')}",
         )
 
 
@@ -137,20 +137,23 @@ def mostly(values: Values, data: Data) -> Column | None:
 
     Raises DataError E054 for a target of many different numbers, which can be no classes.
     """
+    import pyarrow as pa
+
     text, weights = values.western, values.weights(words=False)
     marks = ~np.asarray(numerals.read(text, numerals.Style(data.thousands, data.decimal)).is_valid())
     words, count = int(weights[marks].sum()), int(weights.sum())
     if not words or words > (1 - MOSTLY_NUMBERS) * count:
         return None
-    examples = tuple(values.texts(words=False)[int(i)].as_py() for i in np.flatnonzero(marks)[:3])
+    found = values.texts(words=False).filter(pa.array(marks)).slice(0, 3).to_pylist()
+    examples = tuple(value[:MAX_VALUE_CHARACTERS] for value in found)
     if values.name == data.target and len(text) > FEW_LEVELS:
         raise DataError(
             "E054",
             "a target of numbers must be numbers in every row",
             where=values.where(marks),
             value=examples[0],
-            mend="list the word under data.missing, or write data.columns: "
-            f"{{{values.name}: category}} when these are classes",
+            mend="list the word under data.missing, or write "
+            f"{declaring(values.name, 'category')} when these are classes",
         )
     warning = (
         f"{words} of {count} values are no numbers, first in data row {values.row(marks)}, so all are levels; "
@@ -165,5 +168,5 @@ def too_large(name: str, where: str) -> DataError:
         "E057",
         "whole numbers must fit into 64 bits where a float would lose digits",
         where=where,
-        mend=f"write data.columns: {{{name}: id}} to keep the digits as text",
+        mend=f"write {declaring(name, 'id')} to keep the digits as text",
     )

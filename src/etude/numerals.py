@@ -72,7 +72,7 @@ def read(text: pa.Array, style: Style) -> pa.Array:
     except pa.ArrowInvalid:
         pass
     numbers = pc.if_else(pc.match_substring_regex(text, NUMBER), text, pa.scalar(None, text.type))
-    return pc.add(pc.cast(numbers, pa.float64()), 0.0)
+    return pc.cast(numbers, pa.float64())
 
 
 def read_whole(text: pa.Array, style: Style) -> pa.Array:

@@ -8,6 +8,7 @@ import numpy as np
 
 from etude import booleans, date_kinds, dates, number_kinds, numerals, quick
 from etude.characters import BLANKS, western
+from etude.column import declaring
 from etude.errors import DataError, shown
 from etude.typed_cells import Counts, missing_numbers, with_infinite
 
@@ -63,7 +64,7 @@ def _no_number(text: pa.Array, values: Values, column: Column) -> DataError:
     one, row = text.filter(marks).slice(0, 1), np.ones(1, dtype=np.int64)
     found = numerals.undeclared(numerals.bare(one, column.style).fill_null(""), row, 1.0)
     code = found[0] if found else "E051" if numerals.units(one, row, 1.0) else "E054"
-    category = f"write data.columns: {{{column.name}: category}}, or list the value under data.missing"
+    category = f"write {declaring(column.name, 'category')}, or list the value under data.missing"
     return DataError(
         code,
         "values must be plain numbers in a number column",
@@ -82,7 +83,7 @@ def _booleans(text: pa.Array, values: Values, column: Column) -> pa.Array:
             "values must be truth values, such as yes and no, in a boolean column",
             where=values.where(marks),
             value=date_kinds.first_text(values.texts(words=False), marks),
-            mend=f"write data.columns: {{{column.name}: category}}, or list the value under data.missing",
+            mend=f"write {declaring(column.name, 'category')}, or list the value under data.missing",
         )
     return truths
 
