@@ -106,6 +106,7 @@ def print_result(out: Console, result: RunResult, file: str) -> None:
         out.print(f"[bold]{escape(name)}:[/bold] {escape(verdict.verdict)}. {escape(verdict.sentence)}")
     out.print(f"[bold]run:[/bold] {result.run_id} in {escape(result.tracking_uri)}", soft_wrap=True)
     out.print(f"[bold]model:[/bold] mlflow.pyfunc.load_model('{result.model_uri}')", soft_wrap=True)
+    out.print(f"[bold]chart:[/bold] {escape(result.losses_link)}", soft_wrap=True, style="dim")
     out.print("[bold]next:[/bold]")
     commands = {
         "etude ui": "look at it in MLflow and Prefect",

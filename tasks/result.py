@@ -20,7 +20,7 @@ from tasks.run import Run
 
 @dataclass(frozen=True)
 class RunResult:
-    """``metrics`` by MLflow name, ``seconds`` by task, ``digests`` from snapshot to predictions."""
+    """``metrics`` by MLflow name, ``seconds`` by task; ``losses_link`` shows both losses in one chart of MLflow."""
 
     run_id: str
     experiment_id: str
@@ -29,6 +29,7 @@ class RunResult:
     verdicts: Mapping[str, Verdict]
     digests: Mapping[str, str]
     model_uri: str
+    losses_link: str
     seconds: Mapping[str, float]
 
     def as_json(self) -> dict[str, Any]:
@@ -48,6 +49,9 @@ def result_of(
 ) -> RunResult:
     """All that a training found, with the metrics as MLflow has them."""
     metrics = tracking.metrics_of(run.run_id)
+    link = tracking.losses_link(run.run_id, run.experiment_id, run.tracking_uri)
+    note = f"{validated.verdict.sentence}\n\n[train and validation loss in one chart]({link})"
+    tracking.log_tags(run, {"link.losses": link, "mlflow.note.content": note})
     ending = "/seconds"
     return RunResult(
         run_id=run.run_id,
@@ -63,5 +67,6 @@ def result_of(
             "predictions": tested.digest,
         },
         model_uri=registered.model_uri,
+        losses_link=link,
         seconds={name.removesuffix(ending): v for name, v in metrics.items() if name.endswith(ending)},
     )

@@ -37,6 +37,10 @@ METRICS_PER_CALL, PARAMS_PER_CALL, TAGS_PER_CALL, VALUE_LENGTH = 1_000, 100, 100
 NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-. /")
 NAME_LENGTH = 250
 SMALL_TABLE_BYTES = 50_000_000
+MODEL_TRAINING = {"mlflow.experimentKind": "custom_model_development"}
+"""Otherwise MLflow's UI opens the experiment as one of prompts and judges."""
+LOCAL_UI = "http://127.0.0.1:5000"
+"""Where `etude ui` serves MLflow unless told otherwise."""
 
 
 @contextmanager
@@ -196,6 +200,21 @@ def artifact(run_id: str, path: str) -> bytes:
             ) from error
 
 
+def losses_link(run_id: str, experiment_id: str, uri: str) -> str:
+    """MLflow's page with train and validation loss in one chart; by itself MLflow draws one chart a metric."""
+    from urllib.parse import quote
+
+    base = uri if uri.startswith("http") else LOCAL_UI
+    query = {
+        "runs": [run_id],
+        "metric": "train/loss",
+        "experiments": [experiment_id],
+        "plot_metric_keys": ["train/loss", "validation/loss"],
+    }
+    written = "&".join(f"{k}={quote(json.dumps(v, separators=(',', ':')), safe='')}" for k, v in query.items())
+    return f"{base.rstrip('/')}/#/metric?{written}"
+
+
 def tracking_uri() -> str:
     """Where MLflow keeps the runs: ``MLFLOW_TRACKING_URI``, else ``mlflow.db`` in the current folder."""
     import mlflow
@@ -269,7 +288,7 @@ def _experiment_id(client: MlflowClient, name: str) -> str:
     found = client.get_experiment_by_name(name)
     if found is None:
         try:
-            return str(client.create_experiment(name))
+            return str(client.create_experiment(name, tags=MODEL_TRAINING))
         except MlflowException:
             found = client.get_experiment_by_name(name)
             if found is None:
