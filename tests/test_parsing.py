@@ -66,6 +66,10 @@ CELLS = {
         ["2007-11-11 10:05", "2007-11-11T10:05:06.5"],
         [dt.datetime(2007, 11, 11, 10, 5), dt.datetime(2007, 11, 11, 10, 5, 6, 500000)],
     ),
+    "tenths of seconds": (
+        ["2007-11-11 10:05:06.5", "NA"],
+        [dt.datetime(2007, 11, 11, 10, 5, 6, 500000), None],
+    ),
     "nanoseconds are cut": (["2007-11-11 10:05:06.123456789"], [dt.datetime(2007, 11, 11, 10, 5, 6, 123456)]),
     "day first": (["13/02/2020", "01/02/2020"], [dt.datetime(2020, 2, 13), dt.datetime(2020, 2, 1)]),
     "month first": (["2/13/20", "1/2/69"], [dt.datetime(2020, 2, 13), dt.datetime(1969, 1, 2)]),
@@ -107,6 +111,7 @@ def test_zones_become_utc() -> None:
     utc = dt.UTC
     hours = [dt.datetime(2013, 1, 1, 15, tzinfo=utc), dt.datetime(2013, 7, 1, 10, tzinfo=utc)]
     assert values == [*hours, dt.datetime(2013, 7, 1, 4, 30, tzinfo=utc), None]
+    assert parsed(["2013-01-01 10:00:00 -0500", "2013-07-01T10:00:00Z"])[0] == hours
 
 
 def test_minus_zero_is_zero() -> None:
@@ -340,6 +345,31 @@ def test_numbers_are_rounded_as_python_rounds_them(texts) -> None:
     raw = pa.table({"x": ["0.5", *texts]})
     values = parse(raw, infer(raw, data(columns={"x": "number"}))).table.column("x").to_pylist()
     assert values == [0.5, *(float(text) for text in texts)]
+
+
+plain_cells = st.one_of(
+    st.lists(st.floats(allow_nan=False, allow_infinity=False).map(repr), min_size=1, max_size=10),
+    st.lists(st.integers(-(10**14), 10**14).map(str), min_size=1, max_size=10),
+    st.lists(
+        st.datetimes(dt.datetime(1000, 1, 1), dt.datetime(2261, 1, 1)).map(str), min_size=1, max_size=10
+    ),
+    st.lists(
+        st.datetimes(dt.datetime(1001, 1, 1), dt.datetime(2261, 1, 1), timezones=st.timezones()).map(
+            lambda instant: instant.isoformat(timespec="milliseconds")
+        ),
+        min_size=1,
+        max_size=10,
+    ).filter(lambda texts: all(len(text) == 29 for text in texts)),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(plain_cells)
+def test_the_quick_way_reads_what_the_long_way_reads(texts) -> None:
+    """A blank before the first cell sends the whole column the long way."""
+    assert parsed([f" {texts[0]}", *texts[1:]])[0] == parsed(texts)[0]
+    kinds = [schema_of(values).column("x") for values in (texts, [f" {texts[0]}", *texts[1:]])]
+    assert kinds[0] == kinds[1]
 
 
 cells = st.one_of(

@@ -180,7 +180,7 @@ def test_numbers_with_a_unit_are_levels_with_a_warning_and_a_declaration_reads_t
     for values, before, after in (
         (["$5", "-$6.5"], "$", ""),
         (["5%", "6 %"], "", "%"),
-        (["3 kg", "4.5 kg"], "", "kg"),
+        (["3kg", "4.5 kg"], "", "kg"),
     ):
         column = column_of(values)
         assert column.kind == "category"

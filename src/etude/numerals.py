@@ -23,9 +23,9 @@ LOOKS_SCIENTIFIC = r"^[0-9]+[eE][0-9]+$"
 POINT = r"\.|[eE][+-]"
 MARK = r"[0-9][,.' ][0-9]"
 CURRENCY = r"[$€£¥₹₽₩₺]|(?:US|A|C|HK|NZ)\$|USD|EUR|GBP|CHF|Rs\.?"
-# A unit stands after a blank, or is a sign; letters that touch the digits ("12A") are a code.
-SIGNS = r"%|‰|°[CF]?|[$€£¥₹₽₩₺]"
-UNIT = rf"\s*(?:{SIGNS})|\s+[A-Za-zµ]{{1,5}}[23²³]?(?:/[A-Za-z]{{1,5}})?"
+UNIT = r"\s*(?:%|‰|°[CF]?|[$€£¥₹₽₩₺]|[A-Za-zµ]{1,5}[23²³]?(?:/[A-Za-z]{1,5})?)"
+# letters that touch whole numbers alone ("12A") are codes
+CODE = r"^[0-9]+[A-Za-z]"
 WITH_UNIT = rf"^[+-]?(?P<before>(?:{CURRENCY})\s*)?[+-]?[0-9][0-9,]*(?:\.[0-9]+)?(?P<after>{UNIT})?$"
 
 Counts = np.ndarray[Any, np.dtype[np.int64]]
@@ -149,6 +149,7 @@ def units(text: pa.Array, weights: Counts, share: float) -> set[tuple[str, str]]
     around = [pc.utf8_trim_whitespace(pc.struct_field(parts, name)) for name in ("before", "after")]
     joined = pc.binary_join_element_wise(*around, "\n")
     has = np.asarray(pc.fill_null(pc.not_equal(joined, "\n"), False))
-    if not has.any() or weights[has].sum() < share * weights.sum():
+    codes = np.asarray(pc.match_substring_regex(text, CODE))
+    if not (has & ~codes).any() or weights[has].sum() < share * weights.sum():
         return set()
     return {tuple(pair.split("\n")) for pair in pc.unique(joined.filter(pa.array(has))).to_pylist()}
