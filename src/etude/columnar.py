@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 MIN_BYTES_PER_CELL = 1
 ABSURD = 100
+# pyarrow's own errors are among them; text that is no UTF-8 in a name is a ValueError, too.
+DAMAGE = (ValueError, TypeError, NotImplementedError, OSError, MemoryError, KeyError)
 
 
 def read_parquet(file: IO[bytes], where: str) -> pa.Table:
@@ -29,7 +31,8 @@ def read_parquet(file: IO[bytes], where: str) -> pa.Table:
             check_flat(stored.schema_arrow, where)
             _check_size(stored.metadata, where)
             table = stored.read(use_threads=False)
-    except (pa.ArrowException, OSError, MemoryError) as error:
+            table.validate(full=True)
+    except DAMAGE as error:
         raise DataError(
             "E041",
             "a Parquet file must hold what it declares",
@@ -65,7 +68,8 @@ def read_arrow(file: IO[bytes], where: str) -> pa.Table:
         with pa.ipc.open_file(pa.PythonFile(file, mode="r")) as stored:
             check_flat(stored.schema, where)
             table = stored.read_all()
-    except (pa.ArrowException, OSError) as error:
+            table.validate(full=True)
+    except DAMAGE as error:
         mend = "it was cut short or damaged: copy it again"
         raise DataError(
             "E015", "an Arrow file must be whole", where=where, value=_line(error), mend=mend

@@ -64,7 +64,11 @@ def find_dialect(
         chosen = unescaped(delimiter)
         if chosen == quote_used:
             raise ExperimentError(
-                "E025", "data.delimiter and data.quote must differ", where="data.delimiter", value=delimiter
+                "E025",
+                "data.delimiter and data.quote must differ",
+                where="data.delimiter",
+                value=delimiter,
+                mend="change one",
             )
         _refuse_other_delimiter(head, chosen, quote_used, where, whole=whole)
         return Dialect(chosen, quote_used, declared)

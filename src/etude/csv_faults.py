@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NoReturn
 
+from etude.cell_kinds import looks
 from etude.csv_dialect import DELIMITERS, NAMES, Dialect, blank_records
 from etude.errors import DataError
 from etude.text_encoding import line_ends
@@ -110,12 +111,7 @@ def refuse_count(block: Block, record: int, names: list[str], where: str, dialec
     count, width = int(block.scan.fields[record]), len(names)
     text = block.record(record)
     at, value = f"{where}:{block.line_of(record)}", f"{count} of {width} fields: {first_line(text)}"
-    if (
-        count == 1
-        and block.final
-        and len(block.scan.ends) - record <= 3
-        and not _other_delimiter(text, width, dialect)
-    ):
+    if _is_remark(block, record) and not _other_delimiter(text, width, dialect):
         what = "the table must end with its last row"
         raise DataError("E027", what, where=at, value=first_line(text), mend="remove the footer")
     if count >= 2 and first_line(text).split(dialect.delimiter)[0].strip('" ') == names[0]:
@@ -128,6 +124,12 @@ def refuse_count(block: Block, record: int, names: list[str], where: str, dialec
     raise DataError(
         code, "every row must have as many fields as the header", where=at, value=value, mend=mend
     )
+
+
+def _is_remark(block: Block, record: int) -> bool:
+    """Text in one field, among the last three lines."""
+    near_end = block.final and len(block.scan.ends) - record <= 3
+    return near_end and block.scan.fields[record] == 1 and looks(first_line(block.record(record))) == "text"
 
 
 def _other_quote(text: bytes, dialect: Dialect) -> str:
@@ -155,7 +157,7 @@ def refuse_text_behind_blank(block: Block, record: int, blank_line: int, where: 
         return
     line = block.line_of(texts[0])
     value = f"line {line}: {first_line(block.record(texts[0]))}"
-    if len(texts) <= 3 and block.final and block.scan.fields[texts[0]] == 1:
+    if _is_remark(block, texts[0]):
         mend = "remove the footer"
         raise DataError(
             "E027",
@@ -205,25 +207,19 @@ def _quote_mend(text: bytes, at: int, dialect: Dialect) -> tuple[str, str]:
     return "E033", "mend that line, or set data.quote: '' when quotes are plain text in this file"
 
 
-def refuse_endless_record(block: Block, dialect: Dialect, where: str, limit: int) -> NoReturn:
-    """E033 for a quote that swallows the text, E016 for a line without an end."""
-    line = block.line + line_ends(block.text[: block.scan.length])
-    if block.scan.open_quote >= 0:
-        at = block.scan.open_quote
-        raise DataError(
-            "E033",
-            f"a quoted field must end within {limit:,} bytes",
-            where=f"{where}:{block.line + line_ends(block.text[:at])}",
-            value=first_line(block.text[at : at + 100]),
-            mend="its quote is not closed, or set data.quote: '' when quotes are plain text in this file",
-        )
-    raise DataError(
-        "E016",
-        f"a line must be shorter than {limit:,} bytes",
-        where=f"{where}:{line}",
-        value=first_line(block.text[block.scan.length :][:100]),
-        mend="is this a text table?",
-    )
+def refuse_endless_record(block: Block, width: int, dialect: Dialect, where: str, limit: int) -> NoReturn:
+    """E033 for a quote that swallows rows, E016 for a line or a field without an end."""
+    begin, open_quote = block.scan.length, block.scan.open_quote
+    at = max(begin, open_quote)
+    place = f"{where}:{block.line + line_ends(block.text[:at])}"
+    inner = block.text[at : at + 10_000].splitlines()[1:-1]
+    rows = sum(line.count(dialect.delimiter.encode()) == width - 1 for line in inner)
+    if open_quote >= 0 and width >= 2 and inner and 2 * rows >= len(inner):
+        code, what, mend = "E033", "a quote must be closed", "close it, or remove it"
+    else:
+        what = f"a line, and a field, must be shorter than {limit:,} bytes"
+        code, mend = "E016", "is this a text table, with the right quotes?"
+    raise DataError(code, what, where=place, value=first_line(block.text[at : at + 100]), mend=mend)
 
 
 def refuse_width(width: int, limit: int, where: str) -> NoReturn:

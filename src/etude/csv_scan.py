@@ -69,8 +69,6 @@ def line_end_mask(data: np.ndarray, *, final: bool) -> np.ndarray:
         if not final and len(alone) and alone[-1] == len(data) - 1:
             alone = alone[:-1]
         ends[alone] = True
-        if final and data[-1] == CR:
-            ends[-1] = True
     return ends
 
 

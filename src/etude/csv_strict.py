@@ -95,6 +95,9 @@ def read_records(text: Reader, dialect: Dialect, where: str, *, header: bool, fr
     try:
         for block in blocks_of(text, dialect, where):
             rows.add(block)
+            faults.refuse_broken_quotes(block, dialect, where)
+            if len(block.text) - block.scan.length > MAX_RECORD_BYTES:
+                faults.refuse_endless_record(block, len(rows.names), dialect, where, MAX_RECORD_BYTES)
     except DataError as error:
         fault = error
     table = pa.concat_tables(rows.tables) if rows.tables else _empty(len(rows.names))
@@ -149,21 +152,16 @@ class _Rows:
 
 
 def blocks_of(text: Reader, dialect: Dialect, where: str) -> Iterator[Block]:
-    """The text in blocks of whole records; a fault of grammar is raised after the records before it."""
-    waiting, line, final = b"", 1, False
-    while not final:
-        piece = text.read(BLOCK_BYTES)
-        final = not piece
+    """The text in blocks of whole records; the one that has a fault of grammar ends before it."""
+    waiting, line, piece = b"", 1, text.read(BLOCK_BYTES)
+    while piece or waiting:
+        following = text.read(BLOCK_BYTES)
         if b"\0" in piece:
             faults.refuse_nul(waiting + piece, line, where)
         data = waiting + piece
-        scanned = scan(data, dialect.delimiter, dialect.quote, final=final)
-        block = Block(data, scanned, line, final)
-        yield block
-        faults.refuse_broken_quotes(block, dialect, where)
-        waiting = data[scanned.length :]
-        if len(waiting) > MAX_RECORD_BYTES:
-            faults.refuse_endless_record(block, dialect, where, MAX_RECORD_BYTES)
+        scanned = scan(data, dialect.delimiter, dialect.quote, final=not following)
+        yield Block(data, scanned, line, not following)
+        waiting, piece = data[scanned.length :], following
         line += line_ends(data[: scanned.length])
 
 

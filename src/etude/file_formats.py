@@ -61,7 +61,9 @@ def read_file(
     """
     with StoredFile(path, where, on_progress) as stored:
         if not (head := stored.head(HEAD_BYTES)):
-            raise DataError("E003", "data.source must not be empty", where=where, value="0 bytes")
+            raise DataError(
+                "E003", "data.source must not be empty", where=where, value="0 bytes", mend="bring rows"
+            )
         found = _opened(kind_of(head), stored, where, data)
         return found, stored.finish()
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from etude.byte_streams import Reader
 from etude.errors import DataError
+from etude.memory import check_fits, free_bytes
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 CHUNK = 1 << 20
 MAX_LINE_BYTES = 32 << 20
 MAX_COLUMNS = 10_000
+BYTES_PER_CELL = 8
 
 
 class _NestedError(ValueError):
@@ -47,21 +49,24 @@ def read_json_lines(text: Reader, where: str) -> tuple[pa.Table, list[int]]:
 
     columns: dict[str, list[str | None]] = {}
     lines: list[int] = []
+    free = free_bytes()
     for number, line in enumerate(_lines(text, where), start=1):
         if not line.strip():
             continue
         for name, value in _values(line, f"{where}:{number}").items():
-            if name not in columns:
-                columns[name] = [None] * len(lines)
-            columns[name].append(value)
+            cells = columns.setdefault(name, [])
+            cells.extend([None] * (len(lines) - len(cells)))
+            cells.append(value)
         lines.append(number)
-        for cells in columns.values():
-            if len(cells) < len(lines):
-                cells.append(None)
         if len(columns) > MAX_COLUMNS:
-            what = f"a table must have at most {MAX_COLUMNS:,} columns"
-            raise DataError("E039", what, where=f"{where}:{number}", mend="are the keys themselves data?")
-    return pa.table({name: pa.array(cells, pa.string()) for name, cells in columns.items()}), lines
+            what, mend = f"a table must have at most {MAX_COLUMNS:,} columns", "are the keys themselves data?"
+            raise DataError("E039", what, where=f"{where}:{number}", value=len(columns), mend=mend)
+    check_fits(len(columns) * len(lines) * BYTES_PER_CELL, free, where)
+    arrays = {}
+    for name in list(columns):
+        cells = columns.pop(name)
+        arrays[name] = pa.array(cells + [None] * (len(lines) - len(cells)), pa.string())
+    return pa.table(arrays), lines
 
 
 def _lines(text: Reader, where: str) -> Iterator[bytes]:

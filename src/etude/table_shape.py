@@ -58,8 +58,8 @@ def check_shape(shape: Shape, *, header: bool, whole: bool = True) -> None:
     if header:
         _refuse_title(shape)
         _refuse_values_as_names(shape, kinds, typed)
-        _refuse_header_again(shape)
         _refuse_levels_as_names(shape, typed)
+        _refuse_header_again(shape)
         _refuse_trailing_delimiters(shape)
     _refuse_names_as_data(shape, typed, header=header)
     if whole:
@@ -145,8 +145,9 @@ def _refuse_values_as_names(shape: Shape, kinds: list[str], typed: list[int]) ->
 
 def _refuse_levels_as_names(shape: Shape, typed: list[int]) -> None:
     """Without columns of numbers or dates: names that are cells again and again, or whole sentences."""
+    others = [row for row in zip(*shape.sample, strict=True) if list(row) != list(shape.names)]
     levels = sum(
-        bool(name) and cells.count(name) >= 2 for name, cells in zip(shape.names, shape.sample, strict=True)
+        bool(name) and [row[i] for row in others].count(name) >= 2 for i, name in enumerate(shape.names)
     )
     sentences = sum(len(name.split()) >= SENTENCE_WORDS for name in shape.names)
     many = levels >= 2 and 2 * levels >= len(shape.names)
