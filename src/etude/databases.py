@@ -12,13 +12,13 @@ from uuid import UUID
 
 from etude.column_names import check_names
 from etude.columnar import check_flat, plain
-from etude.errors import DataError, ExperimentError
+from etude.errors import DataError, ExperimentError, InputError
 from etude.memory import check_fits, free_bytes
 from etude.secrets_in_urls import check_no_password, resolved, without_secrets
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from sqlalchemy.engine import URL, Connection
+    from sqlalchemy.engine import URL, Connection, CursorResult
 
 SCHEMES = frozenset(
     (
@@ -91,7 +91,9 @@ def _fetched(source: str, query: str, folder: Path, on_progress: Callable[[int, 
         raise ExperimentError(
             "E001", "the database must be known", where=source, value=error, mend=mend
         ) from None
-    except (sql.exc.SQLAlchemyError, OSError, ValueError) as error:
+    except InputError:
+        raise
+    except Exception as error:  # each driver has its own
         mend = "check host, user, password and database"
         value = without_secrets(_reason(error), source)
         raise ExperimentError(
@@ -149,19 +151,25 @@ def _from_async(url: URL, query: str, on_progress: Callable[[int, int], None]) -
 
 
 def _selected(connection: Connection, query: str, on_progress: Callable[[int, int], None]) -> Rows:
-    import sqlalchemy as sql
-
     if statement := READ_ONLY.get(connection.dialect.name):
         connection.exec_driver_sql(statement)
     try:
-        result = connection.exec_driver_sql(query)
-    except sql.exc.SQLAlchemyError as error:
+        return _fetched_all(connection.exec_driver_sql(query), query, on_progress)
+    except InputError:
+        raise
+    except Exception as error:  # what is wrong with the query, in the driver's own words
         mend = "run it in the database's own shell"
         raise ExperimentError(
             "E001", "the query must run", where="data.query", value=_reason(error), mend=mend
         ) from None
+
+
+def _fetched_all(result: CursorResult[Any], query: str, on_progress: Callable[[int, int], None]) -> Rows:
     if not result.returns_rows:
-        raise ExperimentError("E001", "the query must select rows", where="data.query", value=query)
+        mend = "write a SELECT"
+        raise ExperimentError(
+            "E001", "the query must select rows", where="data.query", value=query, mend=mend
+        )
     columns, free = list(result.keys()), free_bytes()
     rows: list[Any] = []
     while piece := result.fetchmany(FETCH_ROWS):

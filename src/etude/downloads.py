@@ -38,6 +38,7 @@ def download(url: str, where: str, folder: Path, on_progress: Callable[[int, int
             before = _hints(answer.headers)
         _check_unchanged(opener, url, before, where)
     except urllib.error.HTTPError as error:
+        error.close()
         raise _failed(where, f"{error.code} {error.reason}") from error
     except urllib.error.URLError as error:
         raise _failed(where, error.reason) from error
@@ -116,12 +117,16 @@ class _Guard(urllib.request.HTTPRedirectHandler):
         self.where = where
         self.starts_private: bool | None = None
 
-    def redirect_request(self, req: urllib.request.Request, *rest: Any) -> urllib.request.Request | None:
+    def redirect_request(self, req: urllib.request.Request, fp: IO[bytes], *rest: Any) -> Any:
         target = urlsplit(rest[-1])
-        if target.scheme not in ("http", "https"):
-            raise _failed(self.where, f"a redirect to {target.scheme}:")
-        self.check(target.hostname or "")
-        return super().redirect_request(req, *rest)
+        try:
+            if target.scheme not in ("http", "https"):
+                raise _failed(self.where, f"a redirect to {target.scheme}:")
+            self.check(target.hostname or "")
+        except DataError:
+            fp.close()
+            raise
+        return super().redirect_request(req, fp, *rest)
 
     def check(self, address: str) -> None:
         """A name passes here: what it resolves to is checked when the connection stands."""
@@ -141,8 +146,12 @@ class _Guard(urllib.request.HTTPRedirectHandler):
 
             def connect_and_check() -> None:
                 connect()
-                if not request.has_proxy():
-                    self.check(made.sock.getpeername()[0])
+                try:
+                    if not request.has_proxy():
+                        self.check(made.sock.getpeername()[0])
+                except DataError:
+                    made.close()
+                    raise
 
             made.connect = connect_and_check  # type: ignore[method-assign]
             return made

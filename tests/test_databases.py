@@ -1,0 +1,139 @@
+"""The rows of a query, from SQLite here and from a real PostgreSQL among the services."""
+
+from __future__ import annotations
+
+import datetime
+import shutil
+import socket
+import sqlite3
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from etude.errors import DataError, ExperimentError
+from etude.experiment import Data
+from etude.reading import RawTable, read
+
+QUERY = "SELECT id, name, size FROM people ORDER BY id"
+ROWS = [{"id": 1, "name": "Ann", "size": 1.5}, {"id": 2, "name": None, "size": 2.5}]
+
+
+class Asked(Data):
+    query: str | None = None
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    with sqlite3.connect(tmp_path / "people.db") as database:
+        database.execute("CREATE TABLE people (id INTEGER, name TEXT, size REAL)")
+        database.executemany("INSERT INTO people VALUES (?, ?, ?)", [tuple(row.values()) for row in ROWS])
+        database.execute("CREATE TABLE mixed (a)")
+        database.executemany("INSERT INTO mixed VALUES (?)", [(1,), ("x",)])
+    database.close()
+    return tmp_path
+
+
+def reading(folder: Path, query: str | None, source: str = "sqlite:///people.db") -> RawTable:
+    return read(Asked(source=source, target="size", query=query), folder)
+
+
+def test_rows_keep_their_types_and_order(folder):
+    found = reading(folder, QUERY)
+    assert found.table.to_pylist() == ROWS
+    assert [str(kind) for kind in found.table.schema.types] == ["int64", "string", "double"]
+    assert (found.facts["format"], found.source) == ("sql", "sqlite:///people.db")
+    assert found.sha256 == reading(folder, QUERY).sha256
+    assert found.sha256 != reading(folder, QUERY + " DESC").sha256
+
+
+def test_percent_signs_and_colons_are_text(folder):
+    query = "SELECT '5%' AS percent, ':x' AS colon, id FROM people WHERE name LIKE 'A%'"
+    assert reading(folder, query).table.to_pylist() == [{"percent": "5%", "colon": ":x", "id": 1}]
+
+
+REFUSED = {
+    "no query": (None, ExperimentError, "E101"),
+    "an empty query": (" ", ExperimentError, "E101"),
+    "a table that does not exist": ("SELECT * FROM peeple", ExperimentError, "E001"),
+    "two statements": ("SELECT 1; DROP TABLE people", ExperimentError, "E001"),
+    "a write": ("DELETE FROM people", ExperimentError, "E001"),
+    "no rows": ("SELECT * FROM people WHERE id > 9", DataError, "E005"),
+    "equal names": ("SELECT id, id FROM people", DataError, "E036"),
+    "several types in a column": ("SELECT a, 1 AS b FROM mixed", DataError, "E054"),
+    "bytes": ("SELECT x'00ff' AS a, 1 AS b", DataError, "E040"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refuses(folder, case):
+    query, kind, code = REFUSED[case]
+    with pytest.raises(kind) as caught:
+        reading(folder, query)
+    assert caught.value.code == code, str(caught.value)
+    assert reading(folder, QUERY).table.num_rows == 2
+
+
+def test_a_database_that_does_not_exist_is_not_made(folder):
+    with pytest.raises(ExperimentError, match=r"E001 .*other\.db"):
+        reading(folder, QUERY, "sqlite:///other.db")
+    assert not (folder / "other.db").exists()
+
+
+def test_a_driver_that_is_not_installed_is_named(folder):
+    with pytest.raises(ExperimentError, match="E001 the database needs its driver"):
+        reading(folder, QUERY, "mysql+pymysql://ann@localhost/x")
+
+
+def test_a_server_that_is_not_there_is_refused(folder):
+    with pytest.raises(ExperimentError, match="E136"):
+        reading(folder, QUERY, "postgresql+asyncpg://ann@127.0.0.1:9/x")
+
+
+@pytest.fixture
+def postgresql(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A cluster of its own on a free port, with a password."""
+    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin")) or [
+        Path(shutil.which("initdb") or "").parent
+    ]
+    if not (programs[-1] / "initdb").exists():
+        pytest.skip("PostgreSQL is not installed")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    home = Path(tempfile.mkdtemp(dir="/tmp"))
+    (home / "password").write_text("s3cret/word\n")
+    shutil.chown(home, "postgres") if Path("/proc/self").owner() == "root" else None
+    shutil.chown(home / "password", "postgres") if Path("/proc/self").owner() == "root" else None
+    user = {"user": "postgres"} if Path("/proc/self").owner() == "root" else {}
+    data, options = str(home / "data"), f"-p {port} -k {home} -c listen_addresses=127.0.0.1 -c fsync=off"
+    run = lambda *command: subprocess.run(command, check=True, capture_output=True, cwd="/tmp", **user)  # noqa: E731
+    run(programs[-1] / "initdb", "-D", data, "-U", "ann", "-A", "scram-sha-256", f"--pwfile={home}/password")
+    run(programs[-1] / "pg_ctl", "-D", data, "-o", options, "-l", str(home / "log"), "-w", "start")
+    monkeypatch.setenv("PG_SECRET", "s3cret/word")
+    yield f"postgresql://ann:${{PG_SECRET}}@127.0.0.1:{port}/postgres"
+    run(programs[-1] / "pg_ctl", "-D", data, "-m", "immediate", "stop")
+    shutil.rmtree(home)
+
+
+@pytest.mark.services
+def test_a_real_postgresql(postgresql, tmp_path, monkeypatch):
+    query = """SELECT i AS id, 'n' || i AS name, i / 2.0 AS half, DATE '2024-01-01' + i AS day, i % 2 = 0 AS even
+               FROM generate_series(1, 120000) AS i ORDER BY i"""
+    found = reading(tmp_path, query, postgresql)
+    assert found.table.num_rows == 120_000
+    first = {key: str(value) for key, value in found.table.slice(0, 1).to_pylist()[0].items()}
+    assert first["id"] == "1"
+    assert found.table.column("day")[0].as_py() == datetime.date(2024, 1, 2)
+    assert found.source == postgresql
+    for refused in ("CREATE TABLE t (a int)", "SELECT * FROM nowhere"):
+        with pytest.raises(ExperimentError, match="E001"):
+            reading(tmp_path, refused, postgresql)
+    with pytest.raises(DataError, match="E040"):
+        reading(tmp_path, "SELECT ARRAY[1, 2] AS a, 1 AS b", postgresql)
+    monkeypatch.setenv("PG_SECRET", "wr0ng")
+    with pytest.raises(ExperimentError, match=r"E136 .*password authentication failed") as caught:
+        reading(tmp_path, query, postgresql)
+    assert "wr0ng" not in str(caught.value)

@@ -1,0 +1,60 @@
+"""Files on file systems that fsspec knows, here its file system in memory."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import pytest
+
+from etude.errors import DataError, ExperimentError
+from etude.experiment import Data
+from etude.reading import RawTable, read
+
+TABLE = b"a,b\n1,2\n3,4\n"
+
+
+@pytest.fixture
+def system() -> Iterator[Any]:
+    memory = fsspec.filesystem("memory")
+    memory.pipe("/bucket/t.csv.gz", gzip.compress(TABLE))
+    yield memory
+    memory.rm("/bucket", recursive=True)
+
+
+def reading(url: str) -> RawTable:
+    return read(Data(source=url, target="a"), Path("/nowhere"))
+
+
+def test_a_file_is_copied_and_read(system):
+    heard: list[tuple[int, int]] = []
+    url = "memory://bucket/t.csv.gz"
+    found = read(
+        Data(source=url, target="a"), Path("/nowhere"), lambda done, total: heard.append((done, total))
+    )
+    assert found.table.to_pylist() == [{"a": "1", "b": "2"}, {"a": "3", "b": "4"}]
+    assert found.source == url
+    assert heard[-1] == (len(gzip.compress(TABLE)),) * 2
+
+
+def test_a_missing_file_and_a_folder_are_refused(system):
+    with pytest.raises(DataError, match="E001"):
+        reading("memory://bucket/other.csv")
+    with pytest.raises(DataError, match="E002"):
+        reading("memory://bucket")
+
+
+def test_an_unknown_protocol_is_refused_with_the_nearest():
+    with pytest.raises(ExperimentError, match=r"E001 .*did you mean 'memory'"):
+        reading("memry://bucket/t.csv")
+
+
+def test_a_file_that_changes_is_noticed(system):
+    def meddle(done: int, total: int) -> None:
+        system.pipe("/bucket/t.csv.gz", gzip.compress(TABLE * 2))
+
+    with pytest.raises(DataError, match="E009"):
+        read(Data(source="memory://bucket/t.csv.gz", target="a"), Path("/nowhere"), meddle)
