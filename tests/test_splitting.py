@@ -56,6 +56,18 @@ def test_equal_rows_stay_on_one_side(by: str) -> None:
     assert (part == part[0]).all()
 
 
+def test_copies_of_one_row_never_fill_a_part() -> None:
+    """As in a real table of which a quarter is one row: test must stay near its share and near the rest."""
+    unique = rows(1000, classes=2)
+    hashes = np.concatenate([unique.hashes, np.full(400, unique.hashes[0])])
+    target = np.concatenate([unique.target, np.full(400, unique.target[0])])
+    for seed in range(20):
+        dealt = deal(Split(), seed, Rows(hashes, target, True))
+        assert np.bincount(dealt.part).tolist() == [840, 280, 280]
+        assert (dealt.part[hashes == unique.hashes[0]] == 0).all()
+        assert dealt.warnings[0].startswith("401 rows are copies of rows so frequent")
+
+
 def test_random_shares_are_near_the_asked_ones() -> None:
     part = deal(Split(by="random", test=0.1, validation=0.3), 0, rows(20_000)).part
     assert np.bincount(part) / 20_000 == pytest.approx([0.6, 0.3, 0.1], abs=0.01)

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 PARTS = ("train", "validation", "test")
 TRAIN, VALIDATION, TEST = range(3)
+CROWD = 3
+"""Stands for train until it has been counted."""
+SMALL_GROUP = 10
 TARGET_BINS = 10
 SPELLINGS = {
     "train": TRAIN,
@@ -93,7 +96,7 @@ def _stratified(split: Split, seed: int, rows: Rows) -> Dealt:
     strata = rows.target.astype(np.int64) if rows.classes else _bins(rows.target.astype(np.float64))
     order = np.lexsort((rows.hashes, _places(rows.hashes, seed), strata))
     part = np.full(len(order), TRAIN, dtype=np.int8)
-    lone = 0
+    lone, in_train = 0, 0
     levels, starts = np.unique(strata[order], return_index=True)
     sizes = np.diff(np.append(starts, len(order)))
     tests = _shares(sizes, split.test, sizes - 1)
@@ -101,13 +104,18 @@ def _stratified(split: Split, seed: int, rows: Rows) -> Dealt:
     for start, size, for_test, for_validation in zip(starts, sizes, tests, validations, strict=True):
         members = order[start : start + size]
         lone += size == 1
-        cut_test = _whole_duplicates(rows.hashes[members], for_test)
-        cut_validation = _whole_duplicates(rows.hashes[members], cut_test + for_validation)
-        part[members[:cut_test]] = TEST
-        part[members[cut_test:cut_validation]] = VALIDATION
+        held = _dealt_groups(rows.hashes[members], (int(for_test), int(for_validation)))
+        part[members] = held
+        in_train += int((held == CROWD).sum())
+    part[part == CROWD] = TRAIN
+    warnings = []
     if rows.classes and lone:
-        return Dealt(part, (f"{lone} of {len(levels)} classes have one row, which went to train (E081)",))
-    return Dealt(part)
+        warnings.append(f"{lone} of {len(levels)} classes have one row, which went to train (E081)")
+    if in_train:
+        warnings.append(
+            f"{in_train:,} rows are copies of rows so frequent that they would fill a part: they went to train (E093)"
+        )
+    return Dealt(part, tuple(warnings))
 
 
 def _time(split: Split, seed: int, rows: Rows) -> Dealt:
@@ -168,8 +176,7 @@ def _places(hashes: NDArray[np.uint64], seed: int) -> NDArray[np.uint64]:
     mixed: NDArray[np.uint64] = hashes ^ np.uint64(derived(seed, "split"))
     mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    mixed = mixed ^ (mixed >> np.uint64(31))
-    return mixed
+    return mixed ^ (mixed >> np.uint64(31))
 
 
 def _by_place(places: NDArray[np.uint64], split: Split) -> NDArray[np.int8]:
@@ -192,11 +199,28 @@ def _shares(sizes: NDArray[np.int64], share: float, room: NDArray[np.int64]) -> 
     return rows
 
 
-def _whole_duplicates(ordered: NDArray[np.uint64], cut: int) -> int:
-    """The cut, moved forward so that equal rows (they are neighbours) are not torn apart."""
-    while 0 < cut < len(ordered) and ordered[cut] == ordered[cut - 1]:
-        cut += 1
-    return cut
+def _dealt_groups(ordered: NDArray[np.uint64], wanted: tuple[int, int]) -> NDArray[np.int8]:
+    """The part of each row of a stratum in its order: equal rows (they are neighbours) are not torn apart, test
+    is filled first, then validation. A group that would be a tenth of a part's rows is CROWD, for train.
+    """
+    part = np.full(len(ordered), TRAIN, dtype=np.int8)
+    starts = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1]))
+    if len(starts) == len(ordered):
+        part[: wanted[0]] = TEST
+        part[wanted[0] : sum(wanted)] = VALIDATION
+        return part
+    left = dict(zip((TEST, VALIDATION), wanted, strict=True))
+    limit = {side: max(SMALL_GROUP, rows // 10) for side, rows in left.items()}
+    for start, size in zip(starts, np.diff(np.append(starts, len(ordered))), strict=True):
+        for side in (TEST, VALIDATION):
+            if size <= min(left[side], limit[side]):
+                part[start : start + size] = side
+                left[side] -= int(size)
+                break
+        else:
+            if size > max(limit.values()):
+                part[start : start + size] = CROWD
+    return part
 
 
 def _bins(target: NDArray[np.float64]) -> NDArray[np.int64]:
