@@ -276,6 +276,21 @@ def test_the_error_says_all_there_is_to_say(tmp_path):
     )
 
 
+class Private(Data):
+    private: bool = True
+
+
+@pytest.mark.parametrize("case", [case for case in REFUSED if not REFUSED[case][1]])
+def test_no_value_of_private_data_is_shown(tmp_path, case):
+    content, _, code, where = REFUSED[case]
+    (tmp_path / "table.csv").write_bytes(content.encode() if isinstance(content, str) else content)
+    with pytest.raises(DataError) as caught:
+        read(Private(source="table.csv", target="age"), tmp_path)
+    error = caught.value
+    assert (error.code, error.where, error.value) == (code, where, None)
+    assert error.__suppress_context__
+
+
 def test_the_sha256_is_that_of_the_stored_bytes(tmp_path):
     import hashlib
 

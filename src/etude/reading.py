@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 from etude.databases import is_database, query_rows
 from etude.downloads import download
-from etude.errors import DataError
+from etude.errors import DataError, InputError
 from etude.experiment import Data
 from etude.file_formats import FormatTable, read_file
 from etude.frames import SKLEARN, digest_of_table, sklearn_table, table_of_frame
@@ -58,10 +58,16 @@ def read(data: Data, folder: Path, on_progress: Progress = silent) -> RawTable:
     """The table at ``data.source``, which starts at ``folder`` when it is a relative path.
 
     Every field of a text arrives as its exact text, an empty one as null. ``on_progress`` hears of bytes done
-    and bytes in all. Raises DataError with the code of its case, or ExperimentError for a wrong key.
+    and bytes in all. Raises DataError with the code of its case, or ExperimentError for a wrong key; without the
+    value that was found when the data are private.
     """
     began = time.perf_counter()
-    found, sha256 = _found(data, folder, on_progress)
+    try:
+        found, sha256 = _found(data, folder, on_progress)
+    except InputError as error:
+        if not getattr(data, "private", False):
+            raise
+        raise type(error)(error.code, error.what, where=error.where, mend=error.mend) from None
     _check_sha256(data, sha256, printable(data.source))
     return _raw(found, printable(data.source), sha256, began)
 
