@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 
 MAX_PREAMBLE = 50
+JUDGED_RECORDS = 10_000
 
 
 def first_line(text: bytes) -> str:
@@ -31,31 +32,24 @@ def refuse_nul(text: bytes, line: int, where: str) -> NoReturn:
     )
 
 
-def blank_start(block: Block, where: str) -> DataError:
+def refuse_blank_start(block: Block, where: str) -> NoReturn:
     """E026 for empty lines above the header."""
     blank = blank_records(block.text, block.scan)
     texts = [i for i in range(len(blank)) if not blank[i]]
     likely = f"; the header is likely on line {block.line_of(texts[0])}" if texts else ""
-    return DataError(
-        "E026",
-        "the first line must be the header",
-        where=f"{where}:1",
-        value="an empty line",
-        mend="remove it" + likely,
-    )
+    what, mend = "the first line must be the header", "remove it" + likely
+    raise DataError("E026", what, where=f"{where}:1", value="an empty line", mend=mend)
 
 
-def check_first_records(block: Block, dialect: Dialect, where: str, *, header: bool) -> None:
-    """E026 where a narrower preamble stands above the table, E031 or E030 where only the header has another width."""
+def check_header_width(block: Block, dialect: Dialect, where: str) -> None:
+    """E026 where narrower lines stand above the table, E030, E031 or E032 where only the header has another width."""
     blank = blank_records(block.text, block.scan)
-    rows = [i for i in range(min(len(blank), 10_000)) if not blank[i]]
+    rows = [i for i in range(min(len(blank), JUDGED_RECORDS)) if not blank[i]]
     fields = [int(block.scan.fields[i]) for i in rows]
-    if len(set(fields)) == 1 or len(fields) < 2:
-        return
     steady = len(fields) - 1
     while steady > 0 and fields[steady - 1] == fields[-1]:
         steady -= 1
-    if steady == 0 or not header:
+    if steady <= 0:
         return
     one_row = len(fields) == 2 and fields[0] > 1 and not _ends_empty(block.record(rows[1]), dialect)
     if steady == 1 and not one_row:

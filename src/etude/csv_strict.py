@@ -161,23 +161,23 @@ def blocks_of(text: Reader, dialect: Dialect, where: str) -> Iterator[Block]:
         data = waiting + piece
         scanned = scan(data, dialect.delimiter, dialect.quote, final=not following)
         yield Block(data, scanned, line, not following)
+        if not following:
+            return
         waiting, piece = data[scanned.length :], following
         line += line_ends(data[: scanned.length])
 
 
 def _names(block: Block, dialect: Dialect, where: str, *, header: bool) -> list[str]:
-    if not blank_records(
-        block.text[: block.scan.ends[0]], Scan(block.scan.ends[:1], block.scan.fields[:1], -1, -1)
-    )[0]:
-        width = int(block.scan.fields[0])
-        if width > MAX_COLUMNS:
-            faults.refuse_width(width, MAX_COLUMNS, where)
-        faults.check_first_records(block, dialect, where, header=header)
-        if not header:
-            return [f"column_{i}" for i in range(1, width + 1)]
-        row = parsed(block, 0, 1, width, dialect)
-        return [column[0].as_py() or "" for column in row.columns]
-    raise faults.blank_start(block, where)
+    if not block.record(0).strip(b"\r\n "):
+        faults.refuse_blank_start(block, where)
+    width = int(block.scan.fields[0])
+    if width > MAX_COLUMNS:
+        faults.refuse_width(width, MAX_COLUMNS, where)
+    if not header:
+        return [f"column_{i}" for i in range(1, width + 1)]
+    faults.check_header_width(block, dialect, where)
+    row = parsed(block, 0, 1, width, dialect)
+    return [column[0].as_py() or "" for column in row.columns]
 
 
 def wrong_record(block: Block, width: int, first: int) -> int:
