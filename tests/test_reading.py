@@ -125,6 +125,7 @@ REFUSED = {
     "empty lines": ("\n \n", {}, "E004", "table.csv"),
     "a header alone": ("name,age\n", {}, "E005", "table.csv:1"),
     "numbers for names": ("1,2\n3,4\n", {}, "E006", "table.csv:1"),
+    "long numbers for names": ("9" * 5000 + ",1\n" + "8" * 5000 + ",2\n", {}, "E006", "table.csv:1"),
     "dates for names": ("2020-01-01,x\n2020-01-02,y\n", {}, "E006", "table.csv:1"),
     "levels for names": ("tcp,low\n" + "tcp,high\nudp,low\n" * 3, {}, "E006", "table.csv:1"),
     "a level and a sentence for names": (
@@ -238,6 +239,11 @@ NO_FALSE_ALARM = {
     "levels in columns of numbers": "a,b\n" + ("1,2\n" * 40 + "off,none yet\n") * 50,
     "years as names": "country,2019,2020\nPeru,1,2\nChad,3,4\n",
     "numbered names": ",".join(map(str, range(9))) + "\n" + "7,8,9,7,8,9,7,8,9\n" * 3,
+    "wavelengths as names": "id,"
+    + ",".join(str(400 + i / 2) for i in range(9))
+    + "\n"
+    + "1,.1,.2,.3,.4,.5,.6,.7,.8,.9\n" * 3,
+    "superscripts": "2019,2020,n\n1,²,x\n3,4,y\n",
     "dates as names over numbers": "country,1/22/20,1/23/20\nPeru,1,2\nChad,3,4\n",
     "values in apostrophes": "x,label\n1,'-1'\n2,'1'\n3,'-1'\n",
     "sentences in apostrophes": "x,text\n1,'so it goes'\n2,well\n3,no\n" + "4,yes\n" * 20,
@@ -255,6 +261,10 @@ NO_FALSE_ALARM = {
 def test_does_not_refuse(tmp_path, case):
     found = reading(tmp_path, NO_FALSE_ALARM[case])
     assert found.table.num_rows >= 2
+
+
+def test_a_space_is_a_value_where_a_line_is_one_field(tmp_path):
+    assert reading(tmp_path, "x\n1\n \n\n").table.column("x").to_pylist() == ["1", " "]
 
 
 def test_the_name_decides_between_two_delimiters_that_fit(tmp_path):

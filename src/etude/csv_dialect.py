@@ -120,8 +120,8 @@ def fit_of(head: bytes, delimiter: str, quote: str, *, whole: bool) -> Fit:
     return Fit(delimiter, int(counts[best]), agreement, int(fields[0]), scanned.fault < 0)
 
 
-def blank_records(block: bytes, scanned: Scan) -> np.ndarray:
-    """True for records that are an empty line, or one field of spaces."""
+def blank_records(block: bytes, scanned: Scan, spaces: bytes = b" ") -> np.ndarray:
+    """True for records that are an empty line, or one field of ``spaces``."""
     import numpy as np
 
     blank = np.zeros(len(scanned.ends), bool)
@@ -130,7 +130,7 @@ def blank_records(block: bytes, scanned: Scan) -> np.ndarray:
     starts = np.concatenate(([0], scanned.ends[:-1]))
     first_bytes = np.frombuffer(block, np.uint8)[starts]
     for index in np.flatnonzero((scanned.fields == 1) & (first_bytes <= ord(" "))):
-        blank[index] = not block[starts[index] : scanned.ends[index]].strip(b"\r\n ")
+        blank[index] = not block[starts[index] : scanned.ends[index]].strip(b"\r\n" + spaces)
     return blank
 
 

@@ -186,7 +186,7 @@ def wrong_record(block: Block, width: int, first: int) -> int:
 
     wrong = block.scan.fields != width
     if width == 1:
-        wrong = wrong | blank_records(block.text, block.scan)
+        wrong = wrong | blank_records(block.text, block.scan, spaces=b"")  # spaces are a value here
     wrong[:first] = False
     return int(np.argmax(wrong)) if wrong.any() else len(wrong)
 

@@ -6,6 +6,7 @@ one of them is a row of names or units; a header that has that very kind in them
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,7 +24,9 @@ TYPED_SHARE = 0.8
 NOT_A_VALUE = r"^\D+$|[^\d\s eE+\-−.,:/TZ$€£¥%']"  # no digit, or a letter that no number or date has
 MAX_CANDIDATES = 10_000
 SENTENCE_WORDS = 5
-YEARS = range(1800, 2101)
+MIN_SCALE = 8
+PLAIN_NUMBER = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,15})?")
+YEAR = re.compile(r"(18|19|20)[0-9]{2}")
 
 
 @dataclass(frozen=True)
@@ -44,8 +47,12 @@ class Shape:
     @cached_property
     def sample(self) -> list[list[str | None]]:
         """The first rows, column by column."""
-        rows = max(MIN_SAMPLE_ROWS, SAMPLE_CELLS // max(1, self.table.num_columns))
-        return [column.to_pylist() for column in self.table.slice(0, min(rows, SAMPLE_ROWS)).columns]
+        return [column.to_pylist() for column in self.table.slice(0, self.sample_rows).columns]
+
+    @property
+    def sample_rows(self) -> int:
+        columns: int = self.table.num_columns
+        return min(SAMPLE_ROWS, max(MIN_SAMPLE_ROWS, SAMPLE_CELLS // columns))
 
 
 def check_shape(shape: Shape, *, header: bool, whole: bool = True) -> None:
@@ -166,18 +173,17 @@ def _looks_like_data(shape: Shape, value: str) -> DataError:
 
 
 def _numbered_names(shape: Shape, alike: list[int]) -> bool:
-    """Years over columns that hold none, or a long row of 0, 1, 2 ..."""
+    """Years over columns that hold none, or a long row of rising or falling numbers such as wavelengths."""
     names = [shape.names[i].strip() for i in alike]
-    if not all(name.isascii() and name.isdigit() for name in names):
+    if not all(PLAIN_NUMBER.fullmatch(name) for name in names):
         return False
-    numbers = [int(name) for name in names]
-    if len(numbers) >= 8 and numbers == list(range(numbers[0], numbers[0] + len(numbers))) and numbers[0] < 2:
-        return True
-    sample = shape.sample
-    cells = [c.strip() for i in alike for c in sample[i] if c and c.strip()]
-    years_in_cells = sum(c.isdigit() and int(c[:9]) in YEARS for c in cells)
+    numbers = [float(name) for name in names]
     rising = all(a < b for a, b in pairwise(numbers))
-    return rising and all(n in YEARS for n in numbers) and 2 * years_in_cells < len(cells)
+    if len(numbers) >= MIN_SCALE and (rising or all(a > b for a, b in pairwise(numbers))):
+        return True
+    cells = [c.strip() for i in alike for c in shape.sample[i] if c and c.strip()]
+    years = sum(YEAR.fullmatch(cell) is not None for cell in cells)
+    return rising and all(YEAR.fullmatch(name) for name in names) and 2 * years < len(cells)
 
 
 def _refuse_names_as_data(shape: Shape, typed: list[int], *, header: bool) -> None:
@@ -251,7 +257,7 @@ def _all_names(shape: Shape, row: int, typed: list[int]) -> bool:
 def _refuse_footer(shape: Shape) -> None:
     """Last rows that only sum up or remark."""
     count = shape.table.num_rows
-    first = max(0, count - SAMPLE_ROWS)
+    first = max(0, count - shape.sample_rows)
     rows = list(zip(*(c.to_pylist() for c in shape.table.slice(first).columns), strict=True))
     filled = [[i for i, cell in enumerate(row) if cell] for row in rows]
     end = len(rows)
