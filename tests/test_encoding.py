@@ -1,16 +1,18 @@
 """The encoder: learned from train rows alone, the same bits for a row wherever it stands."""
 
 import hashlib
+import os
 import subprocess
 import sys
 from datetime import datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from etude import encoding
+from etude import encoder_file, encoding
 from etude.encoding import Encoder
 from etude.errors import DataError
 from etude.experiment import Data
@@ -109,28 +111,43 @@ def test_every_missing_column_is_named():
         encoder.transform(clean_table().drop_columns(["city", "note"]))
 
 
-def test_the_encoder_is_read_in_a_fresh_process_to_the_same_output(tmp_path):
-    table = clean_table()
-    encoder = fitted(table)
+def test_the_encoder_is_read_and_learned_again_in_a_fresh_process_to_the_same_bits(tmp_path):
+    encoder = fitted(clean_table())
     (tmp_path / "encoder").write_bytes(encoder.to_bytes())
-    with pa.OSFile(str(tmp_path / "table"), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
-        writer.write_table(table)
     script = """
 import hashlib, sys
 from pathlib import Path
-import pyarrow as pa
-from etude.encoding import Encoder
+from test_encoding import Encoder, clean_table, fitted
 encoder = Encoder.from_bytes(Path("encoder").read_bytes())
-encoded = encoder.transform(pa.ipc.open_file("table").read_all())
+encoded = encoder.transform(clean_table())
 assert not {"sklearn", "torch"} & set(sys.modules)
-print(hashlib.sha256(encoded.numbers.tobytes() + encoded.categories.tobytes()).hexdigest(), encoder.digest())
+content = encoded.numbers.tobytes() + encoded.categories.tobytes()
+print(hashlib.sha256(content).hexdigest(), encoder.digest(), fitted(clean_table()).digest())
 """
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent), "PYTHONHASHSEED": "7"}
     done = subprocess.run(
-        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True
+        [sys.executable, "-c", script],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
     )
-    encoded = encoder.transform(table)
+    encoded = encoder.transform(clean_table())
     content = hashlib.sha256(encoded.numbers.tobytes() + encoded.categories.tobytes()).hexdigest()
-    assert done.stdout.split() == [content, encoder.digest()]
+    assert done.stdout.split() == [content, encoder.digest(), encoder.digest()]
+
+
+def test_a_table_without_text_is_encoded_without_scikit_learn():
+    script = """
+import sys
+from test_encoding import KINDS, clean_table, fitted
+kinds = {name: kind for name, kind in KINDS.items() if kind != "text"}
+fitted(clean_table(), kinds).transform(clean_table())
+assert not {"sklearn", "scipy", "torch"} & set(sys.modules), "heavy"
+"""
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
+    subprocess.run([sys.executable, "-c", script], env=environment, check=True)
 
 
 def test_test_rows_of_noise_change_no_byte_of_the_encoder():
@@ -161,6 +178,58 @@ def test_a_copy_of_the_target_is_refused_unless_allowed():
 
 def test_damaged_bytes_are_refused():
     content = fitted(clean_table()).to_bytes()
-    for damaged in (b"", content[:100], content[:-1]):
+    flips = np.random.default_rng(0).integers(0, len(content), 60).tolist()
+    flipped = [content[:at] + bytes([content[at] ^ 4]) + content[at + 1 :] for at in [*range(12), *flips]]
+    for damaged in (b"", b"{}", content[:100], content[:-1], *flipped):
         with pytest.raises(DataError, match="E130"):
             Encoder.from_bytes(damaged)
+
+
+def test_bytes_of_another_format_are_refused(monkeypatch):
+    monkeypatch.setattr(encoder_file, "FORMAT_VERSION", 2)
+    content = fitted(clean_table()).to_bytes()
+    monkeypatch.undo()
+    with pytest.raises(DataError, match=r"E130 an encoder must have format 1, found '2'"):
+        Encoder.from_bytes(content)
+
+
+def test_a_table_of_which_nothing_is_left_is_refused_with_every_reason():
+    table = pa.table({"a": ["x"] * 6, "b": [1.0] * 6, "y": ["u", "v"] * 3})
+    with pytest.raises(DataError, match=r"E060 .*'a': constant in train; 'b': constant in train"):
+        fitted(table, {"a": "category", "b": "number", "y": "category"}, target="y")
+
+
+def test_a_long_table_is_encoded_in_blocks_to_the_same_bits():
+    table = clean_table()
+    encoder = fitted(table, {name: kind for name, kind in KINDS.items() if kind != "text"})
+    long = pa.concat_tables([table] * 600)
+    assert long.num_rows > 2 * encoding.BLOCK_ROWS
+    once, often = encoder.transform(table), encoder.transform(long)
+    assert np.tile(once.numbers, (600, 1)).tobytes() == often.numbers.tobytes()
+    assert np.tile(once.categories, (600, 1)).tobytes() == often.categories.tobytes()
+
+
+def test_no_rows_are_encoded_to_no_rows():
+    encoder = fitted(clean_table())
+    assert encoder.transform(clean_table().slice(0, 0)).numbers.shape == (0, len(encoder.number_names))
+
+
+def test_what_is_new_in_a_table_is_counted_by_column():
+    encoder = fitted(clean_table())
+    table = pa.table(
+        {
+            "age": [1e9, None],
+            "income": [20_000.0, 20_000.0],
+            "city": ["Rome", "Oslo"],
+            "member": [True, None],
+            "since": pa.array([datetime(2008, 1, 1), datetime(2050, 1, 1)], pa.timestamp("us")),
+            "note": ["late", None],
+        }
+    )
+    assert encoder.counts(table) == {
+        "age": {"missing": 1, "outside": 1},
+        "city": {"unknown": 1},
+        "member": {"missing": 1},
+        "since": {"outside": 1},
+        "note": {"missing": 1},
+    }

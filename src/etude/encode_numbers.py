@@ -24,7 +24,7 @@ class NumberEncoder:
     Distance: ``z = (value - center) / scale`` with the mean and the standard deviation of train, its outer
     hundredths pulled in, then the smooth clip ``z / sqrt(1 + (z / 4)^2)`` of RealMLP (Holzmüller et al. 2024).
     Rank: the normal score of the mean rank in train, linear between up to 257 quantiles, flat outside, as
-    scikit-learn's ``QuantileTransformer``. The mean of both was never far from the better one on 11 tables.
+    scikit-learn's ``QuantileTransformer``. Tried on 11 tables, the mean never gave the worst network of the three.
 
     A missing value becomes the median of train; when train has missing values a second feature says so.
     ``varies`` is false when train shows one value besides missing: then the second feature stands alone.

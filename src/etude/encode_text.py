@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     import pyarrow
     import scipy.sparse
 
-DIRECTIONS = 64
-ROWS_PER_DIRECTION = 30
-MOST_TERMS = 20_000
+MOST_DIRECTIONS, ROWS_PER_DIRECTION = 64, 30
+MOST_DIRECTIONS_ALONE, ROWS_PER_DIRECTION_ALONE = 256, 10
+MOST_TERMS = 10_000
 FEWEST_TEXTS = 2
 MOST_CHARACTERS = 20_000
 FIT_CHARACTERS = 10_000_000
@@ -33,10 +33,13 @@ WORD = re.compile(r"\w+|[^\w\s]")
 
 @dataclass(frozen=True, eq=False)
 class TextEncoder:
-    """The main directions (truncated SVD) of a TF-IDF matrix, at most 64 and one for each 30 train rows.
+    """The main directions (truncated SVD) of a TF-IDF matrix.
+
+    At most 64 and one for each 30 train rows, so that text does not crowd out the other columns; when it is
+    the only column at most 256 and one for each 10.
 
     Terms are words, pairs of words, and pieces of 3 to 5 characters of a word, in casefolded text: the
-    20,000 that most train texts have, two at least. Counts are sublinear and each text has length 1, as in
+    10,000 that most train texts have, two at least. Counts are sublinear and each text has length 1, as in
     scikit-learn's ``TfidfVectorizer``; the first direction has unit variance over the train rows, the others
     keep their size beside it. Texts are read up to 20,000 characters. A missing text has zeros in all
     directions, and is marked when train has missing texts.
@@ -72,8 +75,8 @@ class TextEncoder:
         return {"missing": column.null_count}
 
 
-def fit_text(column: pyarrow.ChunkedArray, name: str, seed: int) -> TextEncoder | str:
-    """The encoder that train rows teach, or the reason to leave the column out.
+def fit_text(column: pyarrow.ChunkedArray, name: str, seed: int, *, alone: bool = False) -> TextEncoder | str:
+    """The encoder that train rows teach, or the reason to leave the column out; ``alone``: it is the only column.
 
     Of texts with over 10 million characters together, rows drawn from ``encode/text/NAME`` stand for all.
     """
@@ -94,7 +97,11 @@ def fit_text(column: pyarrow.ChunkedArray, name: str, seed: int) -> TextEncoder 
     terms = tuple(frequent)
     rows = np.array(list(frequent.values()), dtype=np.float64)
     idf = np.log((1 + len(learned)) / (1 + rows)) + 1
-    components = _directions(weighted(learned, terms, idf), len(texts), derived(seed, f"encode/text/{name}"))
+    most, share = (
+        (MOST_DIRECTIONS_ALONE, ROWS_PER_DIRECTION_ALONE) if alone else (MOST_DIRECTIONS, ROWS_PER_DIRECTION)
+    )
+    wanted = min(most, max(1, len(texts) // share))
+    components = _directions(weighted(learned, terms, idf), wanted, derived(seed, f"encode/text/{name}"))
     return TextEncoder(name, terms, idf, components, marks_missing)
 
 
@@ -169,7 +176,7 @@ def _drawn(texts: pyarrow.ChunkedArray, seed: int, name: str) -> pyarrow.Chunked
     return texts.take(np.sort(order[within]))
 
 
-def _directions(matrix: scipy.sparse.csr_array, rows: int, seed: int) -> numpy.ndarray[Any, Any]:
+def _directions(matrix: scipy.sparse.csr_array, wanted: int, seed: int) -> numpy.ndarray[Any, Any]:
     """float32 [terms, directions]: right singular vectors over the spread of what the first gives.
 
     One BLAS thread, so that the bits do not depend on how many there are.
@@ -178,7 +185,7 @@ def _directions(matrix: scipy.sparse.csr_array, rows: int, seed: int) -> numpy.n
     from sklearn.utils.extmath import randomized_svd
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-    rank = min(DIRECTIONS, max(1, rows // ROWS_PER_DIRECTION), min(matrix.shape) - 1)
+    rank = min(wanted, min(matrix.shape) - 1)
     if rank < 1:
         return np.zeros((matrix.shape[1], 0), dtype=np.float32)
     with threadpool_limits(limits=1):

@@ -27,11 +27,11 @@ KINDS: dict[str, type[Any]] = {
 
 
 def packed(columns: Sequence[ColumnEncoder], rest: Mapping[str, Any]) -> bytes:
-    """The columns and what else the encoder knows (JSON values), in one safetensors file."""
+    """The columns and what else the encoder knows (JSON values), in one safetensors file with their digest."""
     from safetensors.numpy import save
 
-    state, arrays = state_of(columns, rest)
-    return save(arrays, metadata={"encoder": _one_spelling(state)})
+    state, arrays = _state(columns, rest)
+    return save(arrays, metadata={"encoder": _one_spelling(state | {"sha256": _sha256(state, arrays)})})
 
 
 def unpacked(content: bytes) -> tuple[tuple[ColumnEncoder, ...], dict[str, Any]]:
@@ -42,18 +42,30 @@ def unpacked(content: bytes) -> tuple[tuple[ColumnEncoder, ...], dict[str, Any]]
     try:
         length = int.from_bytes(content[:8], "little")
         state = json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["encoder"])
-        if state["format"] != FORMAT_VERSION:
-            raise DataError("E130", f"an encoder must have format {FORMAT_VERSION}", value=state["format"])
+        found, version = state.pop("sha256"), state["format"]
         arrays = load(content)
-        columns = tuple(_built(column, f"{i}.", arrays) for i, column in enumerate(state["columns"]))
-    except (SafetensorError, ValueError, KeyError, TypeError) as error:
-        raise DataError("E130", "an encoder must be as it was written", value=error) from error
+    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _damaged() from error
+    if version != FORMAT_VERSION:
+        raise DataError("E130", f"an encoder must have format {FORMAT_VERSION}", value=version)
+    if found != _sha256(state, arrays):
+        raise _damaged()
+    columns = tuple(_built(column, f"{i}.", arrays) for i, column in enumerate(state["columns"]))
     return columns, state["rest"]
 
 
 def digest(columns: Sequence[ColumnEncoder], rest: Mapping[str, Any]) -> str:
     """sha256 of what was learned, whatever the version of safetensors."""
-    state, arrays = state_of(columns, rest)
+    return _sha256(*_state(columns, rest))
+
+
+def _state(columns: Sequence[ColumnEncoder], rest: Mapping[str, Any]) -> tuple[dict[str, Any], Arrays]:
+    arrays: Arrays = {}
+    described = [_described(column, f"{i}.", arrays) for i, column in enumerate(columns)]
+    return {"format": FORMAT_VERSION, "columns": described, "rest": dict(rest)}, arrays
+
+
+def _sha256(state: dict[str, Any], arrays: Arrays) -> str:
     sha256 = hashlib.sha256(_one_spelling(state).encode())
     for name, array in sorted(arrays.items()):
         sha256.update(f"{name} {array.dtype.str} {array.shape}".encode())
@@ -61,14 +73,12 @@ def digest(columns: Sequence[ColumnEncoder], rest: Mapping[str, Any]) -> str:
     return sha256.hexdigest()
 
 
-def state_of(columns: Sequence[ColumnEncoder], rest: Mapping[str, Any]) -> tuple[dict[str, Any], Arrays]:
-    arrays: Arrays = {}
-    described = [_described(column, f"{i}.", arrays) for i, column in enumerate(columns)]
-    return {"format": FORMAT_VERSION, "columns": described, "rest": dict(rest)}, arrays
-
-
 def _one_spelling(state: dict[str, Any]) -> str:
     return json.dumps(state, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def _damaged() -> DataError:
+    return DataError("E130", "an encoder must be as it was written", mend="train again, or restore the file")
 
 
 def _described(column: ColumnEncoder, prefix: str, arrays: Arrays) -> dict[str, Any]:

@@ -161,7 +161,7 @@ def fit(
         if name not in data.allow:
             leave_out.refuse_copy(train[name], name, answers, learned)
         kept = name in data.allow or name in data.columns
-        found = _fitted(train[name], name, kinds[name], seed, kept)
+        found = _fitted(train[name], name, kinds[name], seed, kept=kept, alone=len(features) == 1)
         if isinstance(found, str):
             left_out.append(LeftOut(name, found))
         else:
@@ -177,7 +177,7 @@ def fit(
 
 
 def _fitted(
-    column: pyarrow.ChunkedArray, name: str, kind: Kind, seed: int, kept: bool
+    column: pyarrow.ChunkedArray, name: str, kind: Kind, seed: int, *, kept: bool, alone: bool
 ) -> ColumnEncoder | str:
     """The column's encoder by its kind, or the reason to leave it out; ``kept``: not for looking like an id."""
     if kind == "number":
@@ -186,5 +186,5 @@ def _fitted(
     if kind == "datetime":
         return fit_dates(column, name)
     if kind == "text":
-        return fit_text(column, name, seed)
+        return fit_text(column, name, seed, alone=alone)
     return fit_categories(column, name)
