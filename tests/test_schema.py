@@ -56,6 +56,7 @@ KINDS = {
     "nan between numbers is missing": (["1", "nan"], "number"),
     "no underscores or hexadecimals": (["1_000", "0x1F"], "category"),
     "57 and 58 long digits": (many("123456789012345678"), "id"),
+    "a sign is no digit": (["-100000000000000", "-200000000000000"], "number"),
     "long digits that repeat": (["123456789012345678"] * 3, "id"),
     "60 nothing": ([None, "", "  "], "category"),
     "64 codes": (many("A-"), "id"),
@@ -187,6 +188,10 @@ def test_numbers_with_a_unit_are_levels_with_a_warning_and_a_declaration_reads_t
         assert "{'x': number}" in column.warning
         declared = column_of(values, columns={"x": "number"})
         assert (declared.kind, declared.before, declared.after) == ("number", before, after)
+
+
+def test_letters_at_whole_numbers_are_codes_and_no_units() -> None:
+    assert column_of(["12A", "13B", "1C"] * 9).warning == ""
 
 
 def test_mixed_units_are_said_too() -> None:

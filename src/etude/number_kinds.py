@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from etude.values import Values
 
 LONG_DIGITS = 16
+LONG_WHOLE = rf"^[+-]?[0-9]{{{LONG_DIGITS},}}$"
 EXACT_FLOAT = 2**53
 MOSTLY = 0.9
 MOSTLY_MARKED = 0.95
@@ -33,7 +34,7 @@ def number(values: Values, data: Data) -> Column | None:
     if style is None or are_codes(text, style.decimal):
         return None
     count = int(weights.sum())
-    if weights[whole(text) & (_lengths(text) >= LONG_DIGITS)].sum() >= MOSTLY * count:
+    if weights[_matching(text, LONG_WHOLE)].sum() >= MOSTLY * count:
         kind: Kind = "category" if values.name == data.target else "id"
         return Column(values.name, kind, f"{count} whole numbers, most of {LONG_DIGITS} digits and more")
     evidence, exact = numbers_of(count), exact_whole(text, style)
@@ -68,26 +69,20 @@ def are_codes(text: pa.Array | pa.ChunkedArray, decimal: str = ".") -> bool:
     return bool(scientific and not pc.any(pc.match_substring_regex(text, numerals.POINT)).as_py())
 
 
-def whole(text: pa.Array) -> Marks:
-    """Which of the texts are digits alone; False for all when none is long enough to matter."""
+def _matching(text: pa.Array, pattern: str) -> Marks:
+    """Which of the texts match; False for all when none has digits enough to matter."""
     import pyarrow.compute as pc
 
-    if int(_lengths(text).max(initial=0)) < LONG_DIGITS:
+    if (pc.max(pc.binary_length(text)).as_py() or 0) < LONG_DIGITS:
         return np.zeros(len(text), dtype=bool)
-    return np.asarray(pc.match_substring_regex(text, numerals.WHOLE))
-
-
-def _lengths(text: pa.Array) -> np.ndarray[Any, np.dtype[np.int64]]:
-    import pyarrow.compute as pc
-
-    return np.asarray(pc.binary_length(text))
+    return np.asarray(pc.match_substring_regex(text, pattern))
 
 
 def exact_whole(text: pa.Array, style: numerals.Style) -> bool:
     """Whether all are whole numbers of which a float64 would round one."""
     import pyarrow.compute as pc
 
-    digits = whole(text)
+    digits = _matching(text, numerals.WHOLE)
     numbers = np.asarray(numerals.read(text, style))
     if not (digits & (np.abs(numbers) >= EXACT_FLOAT)).any():
         return False

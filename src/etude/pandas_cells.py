@@ -96,8 +96,6 @@ def _native(cell: Any, types: set[str]) -> Any:
         return float(cell)
     if types == {"decimal"}:
         return str(cell)
-    if types == {"zoned"}:
-        return cell.astimezone(datetime.UTC)
     return cell.item() if isinstance(cell, np.generic) else cell
 
 

@@ -24,8 +24,8 @@ Counts = np.ndarray[Any, np.dtype[np.int64]]
 
 @dataclass(frozen=True)
 class Values:
-    """``kept`` marks the texts that are neither empty nor in ``missing``, the declared tokens; ``words`` those of them
-    that mean missing where all others are numbers, truth values or dates.
+    """``kept`` marks the texts that are neither empty nor in ``missing``, the declared tokens; ``words`` those that
+    mean missing where all others are numbers, truth values or dates.
 
     ``words=True`` counts these as values, ``words=False`` as missing.
     """
@@ -76,4 +76,4 @@ def values_of(column: pa.ChunkedArray, name: str, missing: tuple[str, ...]) -> V
     kept = ~np.asarray(pc.is_in(found.text, pa.array(["", *declared], found.text.type)))
     short = pc.utf8_lower(pc.utf8_slice_codeunits(found.text, 0, LONGEST_WORD + 1))
     words = np.asarray(pc.is_in(short, pa.array(sorted(MISSING_WORDS), found.text.type)))
-    return Values(name, found, declared, kept, kept & words)
+    return Values(name, found, declared, kept, words)
