@@ -149,5 +149,11 @@ def test_a_text_that_does_not_fit_is_refused_with_the_estimate(tmp_path, monkeyp
         reading(tmp_path, b"a,b\n" + b"1,2\n" * 1000, "t.csv")
 
 
+def test_a_packed_text_that_does_not_fit_is_refused_while_it_is_read(tmp_path, monkeypatch):
+    monkeypatch.setattr("etude.file_formats.free_bytes", lambda: 1_000)
+    with pytest.raises(DataError, match="E017"):
+        reading(tmp_path, gzip.compress(b"a,b\n" + b"1,2\n" * 1000), "t.csv.gz")
+
+
 def test_free_memory_is_a_number_of_bytes():
     assert 1 << 20 < memory.free_bytes() < 1 << 50

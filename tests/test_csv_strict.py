@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from etude import csv_strict
 from etude.errors import DataError, InputError
 from etude.experiment import Data
 from etude.reading import read
@@ -115,6 +116,32 @@ def test_rows_keep_the_order_of_the_file_over_many_blocks(tmp_path):
     assert found.table.column("id").to_pylist() == [str(i) for i in range(count)]
     assert found.table.column("id").num_chunks > 1
     assert [found.line_of(row) for row in (0, 1, count - 1)] == [2, 4, 2 * count]
+
+
+def test_a_byte_order_mark_in_a_field_is_text_wherever_a_block_begins(tmp_path, monkeypatch):
+    monkeypatch.setattr(csv_strict, "BLOCK_BYTES", 5)
+    (tmp_path / "t.csv").write_text("id,n\n" + "\ufeffx,1\n" * 5, encoding="utf-8")
+    found = read(Data(source="t.csv", target="id"), tmp_path)
+    assert found.table.column("id").to_pylist() == ["\ufeffx"] * 5
+
+
+ENDLESS = {
+    "a line": ("x" * 5000 + "\n", "E016"),
+    "a field of lines": ('"' + "x\n" * 2000 + '",1\n', "E016"),
+    "a quote that swallows rows": ('"' + "1,2\n" * 2000, "E033"),
+}
+
+
+@pytest.mark.parametrize("case", ENDLESS)
+def test_a_record_without_an_end_is_refused_long_before_the_text_ends(tmp_path, monkeypatch, case):
+    monkeypatch.setattr(csv_strict, "BLOCK_BYTES", 100)
+    monkeypatch.setattr(csv_strict, "MAX_RECORD_BYTES", 1000)
+    record, code = ENDLESS[case]
+    (tmp_path / "t.csv").write_text("id,n\n1,2\n" + record + "1,2\n")
+    with pytest.raises(DataError) as caught:
+        read(Data(source="t.csv", target="id", delimiter=","), tmp_path)
+    assert (caught.value.code, caught.value.where) == (code, "t.csv:3")
+    assert "1,000 bytes" in str(caught.value) or code == "E033"
 
 
 def test_a_fault_behind_many_blocks_has_its_line(tmp_path):

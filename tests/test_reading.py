@@ -165,6 +165,7 @@ REFUSED = {
     # delimiter
     "two delimiters that fit": ("a;b,c\n1;2,3\n", {}, "E025", "table.csv:1"),
     "spaces as delimiters": ("a b\n1 2\n3 4\n", {}, "E025", "table.csv:1"),
+    "columns aligned by spaces": ("name  size\nAnn   1.5\nBob  12.5\n", {}, "E025", "table.csv:1"),
     "the wrong delimiter declared": (CLEAN, {"delimiter": ";"}, "E025", "table.csv:1"),
     "a letter as delimiter": (CLEAN, {"delimiter": "x"}, "E025", "data.delimiter"),
     "the quote as delimiter": (CLEAN, {"delimiter": '"'}, "E025", "data.delimiter"),
@@ -213,6 +214,7 @@ REFUSED = {
         "E035",
         "table.csv:22",
     ),
+    "too many columns": (",".join(map(str, range(100_001))), {}, "E039", "table.csv:1"),
     "a letter as quote": (CLEAN, {"quote": "q"}, "E035", "data.quote"),
     # names
     "equal names": ("a,a\n1,2\n", {}, "E036", "table.csv:1"),

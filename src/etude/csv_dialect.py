@@ -170,16 +170,20 @@ def _delimiter_of_name(where: str) -> str | None:
 
 
 def _refuse_unusual_delimiter(head: bytes, quote: str, where: str, *, whole: bool) -> None:
-    """A single column is believed only when no other character cuts all lines alike."""
-    for delimiter in UNUSUAL_DELIMITERS:
-        if fit_of(head, delimiter, quote, whole=whole).even:
-            raise DataError(
-                "E025",
-                "the fields of a line must be delimited by one of , ; tab |",
-                where=f"{where}:1",
-                value=head.split(b"\n", 1)[0].decode(errors="replace"),
-                mend=f"set data.delimiter: {delimiter!r}",
-            )
+    """A single column is believed only when nothing else cuts all lines alike."""
+    even = [d for d in UNUSUAL_DELIMITERS if fit_of(head, d, quote, whole=whole).even]
+    lines = head[:SAMPLE_BYTES].splitlines()
+    aligned = {len(line.split()) for line in (lines if whole else lines[:-1]) if line.strip()}
+    if not even and (len(aligned) != 1 or aligned == {1}):
+        return
+    mend = f"set data.delimiter: {even[0]!r}" if even else "its columns are aligned by spaces: save it as CSV"
+    raise DataError(
+        "E025",
+        "the fields of a line must be delimited by one of , ; tab |",
+        where=f"{where}:1",
+        value=lines[0].decode(errors="replace"),
+        mend=mend,
+    )
 
 
 def _refuse_other_delimiter(head: bytes, chosen: str, quote: str, where: str, *, whole: bool) -> None:

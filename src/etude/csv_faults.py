@@ -217,6 +217,5 @@ def refuse_endless_record(block: Block, width: int, dialect: Dialect, where: str
 
 
 def refuse_width(width: int, limit: int, where: str) -> NoReturn:
-    raise DataError(
-        "E039", f"a table must have at most {limit:,} columns", where=f"{where}:1", value=f"{width:,} columns"
-    )
+    what, value = f"a table must have at most {limit:,} columns", f"{width:,} columns"
+    raise DataError("E039", what, where=f"{where}:1", value=value, mend="is it written sideways?")

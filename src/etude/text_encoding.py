@@ -145,7 +145,7 @@ class Utf8Text:
     def _refuse(self, error: UnicodeError, data: bytes, waiting: int) -> NoReturn:
         start = getattr(error, "start", 0)
         line = self._lines_before + line_ends(data[:start].decode(self.encoding.name, "replace").encode()) + 1
-        mend = "set data.encoding: cp1252 when Windows or Excel wrote it, else the encoding that it was written in"
+        mend = "set data.encoding: cp1252 when Windows or Excel wrote it, mac-roman when an old Mac did"
         raise DataError(
             "E022",
             f"the text must be {self.encoding.name}",
