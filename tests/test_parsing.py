@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from etude.column import canonical_type
 from etude.errors import DataError
 from etude.experiment import Data
 from etude.parsing import from_frame, parse
@@ -432,3 +433,43 @@ def test_the_canonical_table_is_its_own_canonical_table(texts) -> None:
         return
     once = parse(raw, schema).table
     assert parse(once, schema).table.equals(once)
+
+
+nasty = st.one_of(
+    cells,
+    st.sampled_from(
+        ["1,234", "1,5", "$5", "5%", "3 kg", "01/02/2020", "13/02/2020", "9999-12-31", "10:15", "inf", "1E5"]
+    ),
+    st.sampled_from(
+        ["99999999999999999999", "9007199254740993", "2020-01-01T10:00:00Z", "\x1b[31m", "true", "t"]
+    ),
+)
+options = st.fixed_dictionaries(
+    {},
+    optional={
+        "thousands": st.sampled_from([",", ".", " ", "'"]),
+        "decimal": st.just(","),
+        "missing": st.tuples(nasty.filter(bool)),
+        "date_format": st.just("%d/%m/%Y"),
+        "columns": st.sampled_from(["number", "category", "boolean", "datetime", "text", "id"]).map(
+            lambda kind: {"x": kind}
+        ),
+        "target": st.sampled_from(["x", "y"]),
+    },
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(nasty, max_size=20), st.lists(nasty, max_size=5), options)
+def test_any_column_is_read_or_refused_in_one_line(texts, later_texts, more) -> None:
+    first, then = (pa.table({"x": pa.array(values, pa.string())}) for values in (texts, later_texts))
+    try:
+        schema = infer(first, Data(**{"source": "t", "target": "y", **more}))
+        for raw in (first, then):
+            table = parse(raw, schema).table
+            assert table.schema.field("x").type == canonical_type(schema.column("x"))
+            assert table.num_rows == raw.num_rows
+        said = ""
+    except DataError as refused:
+        said = str(refused)
+    assert said.isprintable()

@@ -7,7 +7,7 @@ import json
 import pyarrow as pa
 import pytest
 
-from etude.errors import DataError, EtudeError
+from etude.errors import DataError, EtudeError, ExperimentError
 from etude.experiment import Data
 from etude.schema import Column, Schema, infer
 
@@ -302,6 +302,11 @@ def test_plain_numbers_are_dates_only_with_a_format() -> None:
 def test_the_date_format_decides_what_the_values_do_not() -> None:
     assert column_of(["01/02/2020", "03/04/2021"], date_format="%d/%m/%Y").date_format == "%d/%m/%Y"
     assert column_of(["2020-01-02", "2020-03-04"], date_format="%d/%m/%Y").date_format == "year-month-day"
+
+
+def test_a_date_format_that_is_none_is_refused() -> None:
+    with pytest.raises(ExperimentError, match=r"E072 data.date_format .*'%q'"):
+        column_of(["01/02/2020"], date_format="%q")
 
 
 def test_words_declared_as_dates_are_refused() -> None:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from etude.errors import ExperimentError
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -188,13 +190,16 @@ def _offset_of(zone: str) -> int:
 
 
 def _read_format(text: pa.Array, spelling: str) -> Instants:
-    """By pandas' strptime, which has no locale of its own; what does not parse is not shaped."""
+    """By pandas' strptime; what does not parse is not shaped. Raises ExperimentError E072 for what is no format."""
     import pandas as pd
 
     zoned = "%z" in spelling or "%Z" in spelling
-    found = pd.to_datetime(
-        pd.Series(text.to_pylist(), dtype=object), format=spelling, errors="coerce", utc=zoned
-    )
+    texts = pd.Series(text.to_pylist(), dtype=object)
+    try:
+        found = pd.to_datetime(texts, format=spelling, errors="coerce", utc=zoned)
+    except ValueError as error:
+        what = f"data.date_format must be a strptime format: {error}"
+        raise ExperimentError("E072", what, value=spelling, mend="such as '%d/%m/%Y %H:%M'") from None
     shaped = found.notna().to_numpy()
     times = found.dt.tz_localize(None) if zoned else found
     microseconds = times.to_numpy().astype("datetime64[us]").astype(np.int64)
