@@ -61,7 +61,7 @@ def are_codes(text: pa.Array | pa.ChunkedArray, decimal: str = ".") -> bool:
     """Whether numbers only look like numbers: "00123", or "1E5" where nothing has a point."""
     import pyarrow.compute as pc
 
-    zeros = text.filter(pc.starts_with(text, "0"))
+    zeros = text.filter(pc.and_not(pc.starts_with(text, "0"), pc.starts_with(text, "0.")))
     if pc.any(pc.match_substring_regex(zeros, numerals.LEADING_ZERO)).as_py():
         return not pc.all(pc.match_substring(text, decimal)).as_py()
     powers = text.filter(pc.or_(pc.match_substring(text, "e"), pc.match_substring(text, "E")))
