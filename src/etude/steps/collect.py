@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from etude.errors import DataError, EtudeError, nearest
+from etude.errors import DataError, EtudeError, nearest, shown
 from etude.outcome import Outcome, Record, put_files
 from etude.store import Ref, Store
 
@@ -96,8 +96,17 @@ def _outcome(
         tags={name: value for name, value in tags.items() if value},
         files=put_files(store, logged),
         summary=f"{rows:,} rows x {columns} columns, snapshot {kept.digest[:12]}",
+        warnings=_warnings(store, kept),
     )
     return Outcome(collected, record, kept.digest)
+
+
+def _warnings(store: Store, kept: Snapshot) -> tuple[str, ...]:
+    """What the schema found odd in a column and went on with."""
+    from etude.schema import Schema
+
+    columns = Schema.from_json(json.loads(store.get(kept.schema))).columns
+    return tuple(f"column {shown(column.name)}: {column.warning}" for column in columns if column.warning)
 
 
 def _check_names(raw: RawTable, data: Data, split: Split) -> None:
