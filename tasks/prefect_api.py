@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -50,16 +52,13 @@ def prefect_api(home: Path, *, scheduler: bool = False) -> Iterator[str]:
         with _quiet_console(), _settings(PREFECT_API_URL=configured):
             yield configured
         return
-    server = _join(home.absolute(), scheduler)
-    try:
-        # Without heartbeats a flow's end does not wait a second for the thread that sends them; who would miss
-        # them is a server that outlives us, and ours does not.
-        heartbeat = {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": None}
+    # Without heartbeats a flow's end does not wait a second for the thread that sends them; who would miss them is
+    # a server that outlives us, and ours does not.
+    heartbeat = {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": None}
+    with _unwound_by_sigterm(), _joined(home.absolute(), scheduler) as server:
         server.wait_until_ready()
         with _quiet_console(), _settings(PREFECT_API_URL=server.url, PREFECT_HOME=server.home, **heartbeat):
             yield server.url
-    finally:
-        _leave(server)
 
 
 def start_early(home: Path, *, scheduler: bool = False) -> None:
@@ -93,29 +92,24 @@ def _started(home: Path, scheduler: bool) -> ServerProcess:
         return _servers[home, scheduler]
 
 
-def _join(home: Path, scheduler: bool) -> ServerProcess:
+@contextmanager
+def _joined(home: Path, scheduler: bool) -> Iterator[ServerProcess]:
     with _lock:
         server = _started(home, scheduler)
-        if server.users == 0:
-            _drain()  # Prefect's worker would go on sending task states to the server of an earlier flow
-            server.exported = {
-                "PREFECT_API_URL": server.url,
-                "PREFECT_HOME": str(server.home),
-                **_past_proxies(),
-            }
-            server.replaced = _exchange(server.exported)
         server.users += 1
-        return server
-
-
-def _leave(server: ServerProcess) -> None:
-    with _lock:
-        server.users -= 1
-        if server.users == 0:
-            _drain()
-            ours = {name for name, value in server.exported.items() if os.environ.get(name) == value}
-            _exchange({name: server.replaced[name] for name in ours})
-            _stop_unused()
+        if server.users == 1:
+            _drain()  # Prefect's worker would go on sending task states to the server of an earlier flow
+            ours = {"PREFECT_API_URL": server.url, "PREFECT_HOME": str(server.home), **_past_proxies()}
+            server.replaced = _exchange(ours)
+    try:
+        yield server
+    finally:
+        with _lock:
+            server.users -= 1
+            if server.users == 0:
+                _drain()
+                _exchange(server.replaced)
+                _stop_unused()
 
 
 def _stop_unused() -> None:
@@ -150,6 +144,20 @@ def _settings(**values: Any) -> Iterator[None]:
 
     with settings.temporary_settings({getattr(settings, name): value for name, value in values.items()}):
         yield
+
+
+@contextmanager
+def _unwound_by_sigterm() -> Iterator[None]:
+    """SIGTERM, where nobody handles it, exits with 143: its default would leave no time to send the last states."""
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    if not in_main_thread or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 @contextmanager

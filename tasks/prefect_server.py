@@ -19,7 +19,7 @@ import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,10 +76,17 @@ def build_server(home: Path, scheduler: bool) -> Server:
     app.router.lifespan_context = careful(app.router.lifespan_context, home)
     gc.freeze()
     gc.enable()
+
+    class DeafServer(uvicorn.Server):
+        """Leaves SIGTERM ignored, which uvicorn would take for its end."""
+
+        def capture_signals(self) -> nullcontext[None]:  # type: ignore[override]
+            return nullcontext()
+
     config = uvicorn.Config(
         app, log_config=None, access_log=False, lifespan="on", timeout_graceful_shutdown=RECORDING_SECONDS
     )
-    return uvicorn.Server(config)
+    return DeafServer(config)
 
 
 def careful(lifespan: Lifespan, home: Path) -> Lifespan:

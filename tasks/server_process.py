@@ -23,12 +23,11 @@ EXCEPTION = re.compile(r"[\w.]*(Error|Exception|Exit)\b")
 class ServerProcess:
     """Serves Prefect's API on a free port of 127.0.0.1, all its state under ``home``; ends when we end, however.
 
-    ``users`` counts who needs it; ``exported`` and ``replaced`` are environment variables set for them and before.
+    ``users`` counts who needs it, ``replaced`` holds the environment variables that were others before they did.
     """
 
     def __init__(self, home: Path, scheduler: bool) -> None:
         self.home, self.users = home, 0
-        self.exported: dict[str, str] = {}
         self.replaced: dict[str, str | None] = {}
         self._log, output = _new_log(home)
         with os.fdopen(output) as log, socket.create_server(("127.0.0.1", 0)) as listener:
