@@ -20,13 +20,14 @@ LF, CR = 10, 13
 class Scan:
     """The whole records of a block that starts with a record.
 
-    ends: the index behind each record's line end; fields: the number of its fields;
-    fault: the index of the quote where the grammar breaks (records behind it are not counted), or -1;
-    open_quote: the index of a quote that is still open when the block ends, or -1.
+    ends: the index behind each record's line end; fields: the number of its fields; lines: how many lines end in
+    all of them; fault: the index of the quote that opens the field where the grammar breaks (records behind it are
+    not counted), or -1; open_quote: the index of a quote that is still open when the block ends, or -1.
     """
 
     ends: np.ndarray
     fields: np.ndarray
+    lines: int
     fault: int
     open_quote: int
 
@@ -46,16 +47,24 @@ def scan(block: bytes, delimiter: str, quote: str, *, final: bool) -> Scan:
     separators |= line_ends
     fault = open_quote = -1
     if quote and quote.encode() in block:
-        at, fault, open_quote = _outside_quotes(data, separators, ord(quote))
-    else:
-        at = np.flatnonzero(separators)
+        inside, wrong = _quoted(data, separators, ord(quote))
+        separators &= ~inside
+        if wrong >= 0:
+            fault = _field_start(
+                block, quote.encode(), wrong if inside[wrong] else block.rfind(quote.encode(), 0, wrong)
+            )
+            separators[fault:] = False
+        elif inside[-1]:
+            open_quote = _field_start(block, quote.encode(), block.rfind(quote.encode()))
+    at = np.flatnonzero(separators)
     closing = np.flatnonzero(line_ends[at])
     ends = at[closing] + 1
     fields = np.diff(closing, prepend=-1)
     if final and fault < 0 and open_quote < 0 and len(data) > (ends[-1] if len(ends) else 0):
         ends = np.append(ends, len(data))
         fields = np.append(fields, len(at) - (closing[-1] + 1 if len(closing) else 0) + 1)
-    return Scan(ends, fields, fault, open_quote)
+    lines = int(np.count_nonzero(line_ends[: ends[-1]])) if len(ends) else 0
+    return Scan(ends, fields, lines, fault, open_quote)
 
 
 def line_end_mask(data: np.ndarray, *, final: bool) -> np.ndarray:
@@ -72,31 +81,23 @@ def line_end_mask(data: np.ndarray, *, final: bool) -> np.ndarray:
     return ends
 
 
-def _outside_quotes(data: np.ndarray, separators: np.ndarray, quote: int) -> tuple[np.ndarray, int, int]:
-    """Places of the separators outside quotes before the first fault, the fault, the quote left open."""
+def _quoted(data: np.ndarray, separators: np.ndarray, quote: int) -> tuple[np.ndarray, int]:
+    """Which bytes stand inside quotes (an opening quote does, a closing one does not), and the first wrong quote."""
     import numpy as np
 
-    is_quote = data == quote
-    at = np.flatnonzero(separators | is_quote)
-    quotes_here = is_quote[at]
-    inside = np.logical_xor.accumulate(quotes_here)
-    quotes, opens = at[quotes_here], inside[quotes_here]
-    touches = separators | is_quote | (data == CR)
-    before = touches[np.maximum(quotes - 1, 0)] | (quotes == 0)
-    behind = touches[np.minimum(quotes + 1, len(data) - 1)] | (quotes == len(data) - 1)
-    wrong = np.flatnonzero(~np.where(opens, before, behind))
-    fault = open_quote = -1
-    if len(wrong):
-        fault = _field_start(quotes, opens, int(wrong[0]))
-    elif len(opens) and opens[-1]:
-        open_quote = _field_start(quotes, opens, len(opens) - 1)
-    outside = at[~quotes_here & ~inside]
-    return (outside if fault < 0 else outside[outside < fault]), fault, open_quote
+    quotes = data == quote
+    inside = np.bitwise_xor.accumulate(quotes.view(np.uint8)).view(bool)
+    free = ~(separators | quotes | (data == CR))  # neighbours that a quote must not have on its outer side
+    wrong = quotes[1:] & inside[1:] & free[:-1]
+    wrong_openings = int(wrong.argmax()) + 1 if wrong.any() else len(data)
+    wrong = quotes[:-1] & ~inside[:-1] & free[1:]
+    wrong_closings = int(wrong.argmax()) if wrong.any() else len(data)
+    first = min(wrong_openings, wrong_closings)
+    return inside, (first if first < len(data) else -1)
 
 
-def _field_start(quotes: np.ndarray, opens: np.ndarray, index: int) -> int:
-    """The quote that opened the field to which ``quotes[index]`` belongs, behind all doubled quotes."""
-    first = index if opens[index] else index - 1
-    while first >= 2 and quotes[first] - 1 == quotes[first - 1]:
-        first -= 2
-    return int(quotes[first])
+def _field_start(block: bytes, quote: bytes, opening: int) -> int:
+    """The quote that opened the field in which the quote at ``opening`` is the second of a doubled pair, or itself."""
+    while opening and block[opening - 1 : opening] == quote:
+        opening = block.rfind(quote, 0, opening - 1)
+    return opening

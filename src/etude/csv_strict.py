@@ -164,7 +164,7 @@ def blocks_of(text: Reader, dialect: Dialect, where: str) -> Iterator[Block]:
         if not following:
             return
         waiting, piece = data[scanned.length :], following
-        line += line_ends(data[: scanned.length])
+        line += scanned.lines
 
 
 def _names(block: Block, dialect: Dialect, where: str, *, header: bool) -> list[str]:
@@ -228,10 +228,9 @@ def parsed(block: Block, first: int, last: int, width: int, dialect: Dialect) ->
 
 
 def _starts(block: Block, first: int, last: int) -> int | list[int]:
-    start, end = block.start(first), int(block.scan.ends[last - 1])
     line = block.line_of(first)
-    if line_ends(block.text[start:end]) <= last - first:
-        return line
+    if block.line + block.scan.lines - line <= len(block.scan.ends) - first:
+        return line  # every record is one line
     starts = []
     for record in range(first, last):
         starts.append(line)
