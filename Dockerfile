@@ -33,10 +33,10 @@ FROM python:3.11-slim-bookworm
 
 RUN groupadd --gid 10001 etude \
     && useradd --uid 10001 --gid etude --no-create-home --home-dir /srv/etude --shell /usr/sbin/nologin etude \
-    && install -d -o etude -g etude /srv/etude /srv/mlflow
+    && install -d -o etude -g etude /srv/etude /srv/mlflow /srv/prefect
 COPY --from=dependencies /opt/etude /opt/etude
 COPY --from=etude /layer /opt/etude
-COPY docker/mlflow-server.sh docker/prefect-server.sh docker/worker.sh docker/health.py docker/pool.json /opt/etude/stack/
+COPY docker/mlflow-server.sh docker/prefect-server.sh docker/worker.py docker/health.py docker/pool.json /opt/etude/stack/
 
 # GIT_PYTHON_REFRESH: the image has no git, and MLflow need not warn of it.
 ENV PATH=/opt/etude/bin:$PATH \

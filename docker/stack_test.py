@@ -23,6 +23,7 @@ from stack_project import Stack, engine_answers
 SERVICES = {"postgres", "prefect", "mlflow", "worker", "proxy"}
 EXPERIMENT = "examples/penguins.yaml"
 EVERY_MINUTE = "* * * * *"
+EVERY_NEW_YEAR = "0 0 1 1 *"
 
 
 def every_container_is_healthy(stack: Stack) -> None:
@@ -101,10 +102,26 @@ def a_scheduled_run_is_picked_up_by_the_worker(stack: Stack) -> None:
     command = ("etude", "schedule", EXPERIMENT, "--cron", EVERY_MINUTE, "--pool", "etude")
     stack.inside("worker", *command)
     try:
-        run_id = _wait_for_another_run(stack, seconds=240)
+        run_id = _wait_for_run(stack, "FINISHED", {stack.first_run}, seconds=240)
     finally:
         stack.inside("worker", "prefect", "--no-prompt", "deployment", "delete", "train/penguins")
     _assert_finished_on_both(stack, run_id)
+
+
+def a_stopped_worker_closes_its_run_first(stack: Stack) -> None:
+    stack.inside("worker", "etude", "schedule", EXPERIMENT, "--cron", EVERY_NEW_YEAR, "--pool", "etude")
+    try:
+        parameters = stack.json(stack.prefect, "/api/deployments/name/train/penguins")["parameters"]
+        parameters["experiment"]["train"] |= {"epochs": 100_000, "patience": 100_000}
+        start = ("prefect", "deployment", "run", "train/penguins", "--params", json.dumps(parameters))
+        stack.inside("worker", *start)
+        run_id = _wait_for_run(stack, "RUNNING", set(), seconds=120)
+        stack.wait_until("it trains", lambda: "train/loss" in _metrics(stack, run_id), 60)
+        stack.compose("stop", "worker")
+        assert _states(stack, run_id) == ("KILLED", "CRASHED")
+    finally:
+        stack.compose("up", "--detach", "--wait", "worker")
+        stack.inside("worker", "prefect", "--no-prompt", "deployment", "delete", "train/penguins")
 
 
 def a_killed_container_comes_back(stack: Stack) -> None:
@@ -136,14 +153,26 @@ def _started_again(stack: Stack, service: str, before: str) -> bool:
 
 def _assert_finished_on_both(stack: Stack, run_id: str) -> None:
     """The run is FINISHED in MLflow with an artifact that downloads, and its flow run COMPLETED in Prefect."""
-    run = stack.json(stack.mlflow, f"/api/2.0/mlflow/runs/get?run_id={run_id}")["run"]
-    assert run["info"]["status"] == "FINISHED", run["info"]
-    tags = {tag["key"]: tag["value"] for tag in run["data"]["tags"]}
-    flow_run = stack.json(stack.prefect, f"/api/flow_runs/{tags['prefect.flow_run_id']}")
-    assert flow_run["state"]["type"] == "COMPLETED", flow_run["state"]
+    assert _states(stack, run_id) == ("FINISHED", "COMPLETED")
     file = _first_file(stack, run_id)
     body = stack.get(stack.mlflow, f"/get-artifact?run_id={run_id}&path={file['path']}")
     assert len(body) == file["file_size"], file
+
+
+def _states(stack: Stack, run_id: str) -> tuple[str, str]:
+    """MLflow's word for the run, and Prefect's for the flow run that its tag names."""
+    run = _run(stack, run_id)
+    tags = {tag["key"]: tag["value"] for tag in run["data"]["tags"]}
+    flow_run = stack.json(stack.prefect, f"/api/flow_runs/{tags['prefect.flow_run_id']}")
+    return run["info"]["status"], flow_run["state"]["type"]
+
+
+def _run(stack: Stack, run_id: str) -> dict[str, Any]:
+    return dict(stack.json(stack.mlflow, f"/api/2.0/mlflow/runs/get?run_id={run_id}")["run"])
+
+
+def _metrics(stack: Stack, run_id: str) -> set[str]:
+    return {metric["key"] for metric in _run(stack, run_id)["data"].get("metrics", [])}
 
 
 def _first_file(stack: Stack, run_id: str) -> dict[str, Any]:
@@ -156,20 +185,17 @@ def _first_file(stack: Stack, run_id: str) -> dict[str, Any]:
     return dict(listing[0])
 
 
-def _wait_for_another_run(stack: Stack, seconds: float) -> str:
-    """The id of a FINISHED run that is not the first."""
-    experiment = stack.json(stack.mlflow, f"/api/2.0/mlflow/runs/get?run_id={stack.first_run}")
-    ids = [experiment["run"]["info"]["experiment_id"]]
+def _wait_for_run(stack: Stack, status: str, known: set[str], seconds: float) -> str:
+    """The id of a run of the first one's experiment that has this status and is not known."""
+    experiment_ids = [_run(stack, stack.first_run)["info"]["experiment_id"]]
 
-    def finished() -> list[str]:
-        found = stack.post(stack.mlflow, "/api/2.0/mlflow/runs/search", {"experiment_ids": ids}).get(
-            "runs", []
-        )
-        done = [r["info"]["run_id"] for r in found if r["info"]["status"] == "FINISHED"]
-        return [run_id for run_id in done if run_id != stack.first_run]
+    def found() -> list[str]:
+        answer = stack.post(stack.mlflow, "/api/2.0/mlflow/runs/search", {"experiment_ids": experiment_ids})
+        runs = [run["info"] for run in answer.get("runs", [])]
+        return [run["run_id"] for run in runs if run["status"] == status and run["run_id"] not in known]
 
-    stack.wait_until("the scheduled run is finished", lambda: bool(finished()), seconds)
-    return finished()[0]
+    stack.wait_until(f"a run is {status}", lambda: bool(found()), seconds)
+    return found()[0]
 
 
 CHECKS = (
@@ -182,6 +208,7 @@ CHECKS = (
     both_interfaces_answer_through_the_proxy,
     an_experiment_trains_on_the_servers,
     a_scheduled_run_is_picked_up_by_the_worker,
+    a_stopped_worker_closes_its_run_first,
     a_killed_container_comes_back,
     down_and_up_again_keeps_everything,
     no_password_is_in_logs_settings_or_image,
