@@ -43,7 +43,7 @@ def test_a_name_with_a_nul_or_too_long_does_not_exist(tmp_path):
 
 def test_a_folder_without_tables_is_refused(tmp_path):
     (tmp_path / "empty").mkdir()
-    assert refusal(tmp_path, "empty").code == "E001"
+    assert refusal(tmp_path, "empty").code == "E002"
 
 
 def test_a_fifo_is_refused_and_not_waited_for(tmp_path):

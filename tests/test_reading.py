@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import json
 import zipfile
 from pathlib import Path
 
@@ -81,6 +82,7 @@ def test_fields_keep_every_character(tmp_path):
 
 def test_what_was_found_is_recorded(tmp_path):
     found = reading(tmp_path, gzip.compress(b"\xef\xbb\xbf" + CLEAN.replace(",", ";").encode() + b"\n"))
+    assert json.loads(json.dumps(found.facts)) == found.facts
     seconds = found.facts.pop("seconds")
     assert found.facts == {
         "format": "csv",

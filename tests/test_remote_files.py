@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,8 @@ from typing import Any
 import fsspec
 import pytest
 
-from etude.errors import DataError, ExperimentError
+from etude.byte_streams import write_piece
+from etude.errors import DataError, DiskFullError, ExperimentError
 from etude.experiment import Data
 from etude.reading import RawTable, read
 
@@ -50,6 +52,14 @@ def test_a_missing_file_and_a_folder_are_refused(system):
 def test_an_unknown_protocol_is_refused_with_the_nearest():
     with pytest.raises(ExperimentError, match=r"E001 .*did you mean 'memory'"):
         reading("memry://bucket/t.csv")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux alone has a device that is always full")
+def test_a_full_disk_is_said_so():
+    full = io.FileIO("/dev/full", "w")
+    with pytest.raises(DiskFullError, match="E121"):
+        write_piece(full, b"x")
+    full.close()
 
 
 def test_a_file_that_changes_is_noticed(system):

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import IO, Any, Protocol
+
+from etude.errors import DiskFullError
+from etude.files import NO_ROOM
 
 
 class Reader(Protocol):
@@ -38,3 +41,17 @@ class Replayed:
             return self.content.read(size)
         piece, self.head = self.head[:size], self.head[size:]
         return piece
+
+
+def write_piece(file: IO[bytes], piece: bytes) -> None:
+    """Appends to a local copy; DiskFullError (E121) when there is no room for it."""
+    try:
+        file.write(piece)
+        file.flush()
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        what = "a copy of the source needs room in the temporary folder"
+        raise DiskFullError(
+            "E121", what, where=str(file.name), mend="free some space, or set TMPDIR"
+        ) from error

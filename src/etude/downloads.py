@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, Any
 from urllib.parse import unquote, urlsplit
 
+from etude.byte_streams import write_piece
 from etude.errors import DataError
 
 TIMEOUT_SECONDS = 30
@@ -82,7 +83,7 @@ def _copy(answer: Any, copy: IO[bytes], where: str, on_progress: Callable[[int, 
         done += len(piece)
         if done > MAX_DOWNLOAD_BYTES:
             raise _failed(where, f"more than {MAX_DOWNLOAD_BYTES:,} bytes")
-        copy.write(piece)
+        write_piece(copy, piece)
         on_progress(done, max(done, total))
     if total and done != total:
         raise _failed(where, f"{done:,} of {total:,} bytes")

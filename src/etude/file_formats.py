@@ -9,7 +9,7 @@ from pathlib import Path, PurePath
 from typing import IO, TYPE_CHECKING, Any
 
 from etude.archives import opened_gzip, opened_zip, opened_zstd
-from etude.byte_streams import Reader, Replayed, Steady
+from etude.byte_streams import Reader, Replayed, Steady, write_piece
 from etude.column_names import check_names
 from etude.columnar import read_arrow, read_parquet
 from etude.delimited_text import read_delimited
@@ -101,7 +101,7 @@ def _read_content(content: Reader, name: PurePath, where: str, data: Data) -> Fo
     if kind in BINARY or kind == "zip":
         with tempfile.TemporaryFile() as copy:
             while piece := whole.read(COPY_BYTES):
-                copy.write(piece)
+                write_piece(copy, piece)
             copy.seek(0)
             if kind in BINARY or is_workbook(copy):
                 return _read_binary(kind, copy, name, where, data)

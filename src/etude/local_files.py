@@ -33,7 +33,7 @@ def checked_stat(path: Path, shown: str) -> os.stat_result:
     try:
         found = path.stat()
     except (OSError, ValueError) as error:
-        raise _unreachable(path, shown, error) from error
+        raise unreachable(path, shown, error) from error
     for is_special, name in SPECIAL:
         if is_special(found.st_mode):
             raise DataError(
@@ -42,7 +42,8 @@ def checked_stat(path: Path, shown: str) -> os.stat_result:
     return found
 
 
-def _unreachable(path: Path, shown: str, error: OSError | ValueError) -> DataError:
+def unreachable(path: Path, shown: str, error: OSError | ValueError) -> DataError:
+    """What stands between us and the path: E001, E007 or E008."""
     number = error.errno if isinstance(error, OSError) else None
     if number == errno.ELOOP or (number == errno.ENOENT and os.path.lexists(path)):
         value = "it points at itself" if number == errno.ELOOP else f"it points at {path.readlink()}"
@@ -94,7 +95,7 @@ class StoredFile(io.RawIOBase):
             # O_NONBLOCK: a FIFO that took the file's place since the check must not hold us.
             self._descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError as error:
-            raise _unreachable(path, shown, error) from error
+            raise unreachable(path, shown, error) from error
         self._before = os.fstat(self._descriptor)
         self.size = self._before.st_size
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from etude.errors import DataError
-from etude.local_files import printable
+from etude.local_files import printable, unreachable
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -22,13 +22,26 @@ MAX_FILES = 10_000
 def files_of_pattern(pattern: str, folder: Path) -> list[Path]:
     """The files that match, sorted by path, so that the rows' order is no accident."""
     found = glob.glob(pattern, root_dir=folder, recursive=True)  # noqa: PTH207 -- Path.glob refuses absolute patterns
-    return _limited([path for name in found if (path := folder / name).is_file()], pattern)
+    paths = [path for name in found if (path := folder / name).is_file()]
+    if not paths:
+        mend = f"it starts at {printable(str(folder))}"
+        raise DataError("E001", "the pattern must match a file", where=printable(pattern), mend=mend)
+    return _limited(paths, pattern)
 
 
 def files_of_folder(folder: Path, shown: str) -> list[Path]:
     """The files of a folder whose names end like tables, sorted; hidden ones and folders inside are left out."""
-    found = [path for path in folder.iterdir() if not path.name.startswith(".") and is_table_name(path.name)]
-    return _limited([path for path in found if path.is_file()], shown)
+    try:
+        found = [
+            path for path in folder.iterdir() if not path.name.startswith(".") and is_table_name(path.name)
+        ]
+    except PermissionError as error:
+        raise unreachable(folder, shown, error) from error
+    paths = [path for path in found if path.is_file()]
+    if not paths:
+        mend = f"name a file, or a folder of files such as {', '.join(ENDINGS)}"
+        raise DataError("E002", "a folder must hold tables", where=shown, value="a folder without", mend=mend)
+    return _limited(paths, shown)
 
 
 def is_table_name(name: str) -> bool:
@@ -39,14 +52,9 @@ def is_table_name(name: str) -> bool:
 
 
 def _limited(paths: list[Path], shown: str) -> list[Path]:
-    if not paths:
-        endings = ", ".join(ENDINGS)
-        raise DataError(
-            "E001", "data.source must lead to files", where=printable(shown), mend=f"it may hold {endings}"
-        )
     if len(paths) > MAX_FILES:
-        what = f"data.source must lead to at most {MAX_FILES:,} files"
-        raise DataError("E001", what, where=printable(shown), value=f"{len(paths):,} files")
+        what, value = f"data.source must lead to at most {MAX_FILES:,} files", f"{len(paths):,} files"
+        raise DataError("E043", what, where=printable(shown), value=value, mend="join them")
     return sorted(paths, key=os.fspath)
 
 

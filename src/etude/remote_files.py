@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from etude.byte_streams import write_piece
 from etude.errors import DataError, ExperimentError, nearest
 
 CHUNK = 1 << 20
@@ -76,5 +77,5 @@ def _copy(
                 raise DataError(
                     "E018", f"data.source must be smaller than {MAX_COPY_BYTES:,} bytes", where=where
                 )
-            target.write(piece)
+            write_piece(target, piece)
             on_progress(done, max(done, total))
