@@ -44,7 +44,7 @@ def test_the_python_of_the_readme_runs(tmp_path: Path) -> None:
 def test_the_commands_of_the_readme_run(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
     (tmp_path / "table.csv").write_text(
-        "size,price\n" + "".join(f"{i},{i * 3 + i % 7}.5\n" for i in range(60))
+        "size,price\n" + "".join(f"{i * 37 % 60},{i * 37 % 60 * 3 + i % 7}.5\n" for i in range(60))
     )
     commands = [line.split("#")[0].split() for block in blocks("") for line in block.splitlines()]
     ours = [command[1:] for command in commands if command[:1] == ["etude"]]
