@@ -176,6 +176,15 @@ def test_a_copy_of_the_target_is_refused_unless_allowed():
     assert "code" in fitted(table, kinds, allow=["code"]).number_names
 
 
+def test_a_column_that_looks_like_row_numbers_stays_when_it_is_declared_or_allowed():
+    table = clean_table().append_column("No", pa.array(np.arange(240.0)))
+    kinds = {**KINDS, "No": "number"}
+    encoder = fitted(table, kinds)
+    assert [column.name for column in encoder.left_out] == ["No"]
+    assert "No" in fitted(table, kinds, columns={"No": "number"}).number_names
+    assert "No" in fitted(table, kinds, allow=["No"]).number_names
+
+
 def test_damaged_bytes_are_refused():
     content = fitted(clean_table()).to_bytes()
     flips = np.random.default_rng(0).integers(0, len(content), 60).tolist()

@@ -31,6 +31,7 @@ def test_a_bell_of_values_comes_out_with_mean_0_and_deviation_1():
         drawn().tolist(),
         [*drawn().tolist(), 1e308],
         [1e308, -1e308, 0.0, 1.0],
+        [1.7e308, -1.7e308],
         [5e-324, 0.0],
         [1e-310, 2e-310, 3e-310],
         [0.0] * 999 + [1.0],
@@ -57,6 +58,11 @@ def test_one_far_value_in_train_leaves_the_others_apart():
     values = drawn().tolist()
     encoder = fit_numbers(column([*values, 1e300]), "x")
     assert encoder.numbers(column(values)).std() > 0.9
+
+
+def test_what_is_rare_sets_the_scale_when_all_else_is_one_value():
+    rare = [0.0] * 999 + [1.0]
+    assert fit_numbers(column(rare), "x").scale == pytest.approx(np.std(rare))
 
 
 def test_a_missing_value_is_the_median_and_is_marked_when_train_has_some():

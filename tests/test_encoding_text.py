@@ -52,6 +52,13 @@ def test_a_text_has_the_same_bits_alone_and_among_others():
     assert np.isfinite(whole).all()
 
 
+def test_case_does_not_matter():
+    encoder = fit_text(column(messages()), "note", 0)
+    lower, upper = encoder.numbers(column(["win the prize", "WIN the Prize"]))
+    assert (lower == upper).all()
+    assert lower.any()
+
+
 def test_missing_and_empty_texts_have_zeros_and_only_missing_is_marked():
     encoder = fit_text(column([*messages(), None, None, None]), "note", 0)
     assert encoder.number_names[-1] == "note is missing"

@@ -44,6 +44,7 @@ def test_a_declared_task_wins_where_the_column_allows_it():
         ([True, False] * 10, "regression"),
         ([i / 7 for i in range(1000)], "classification"),
         ([float(i) for i in range(1000)], "classification"),
+        ([i % 50 / 7 for i in range(1000)], "classification"),
         ([f"row {i}" for i in range(1000)], "auto"),
     ],
 )

@@ -45,7 +45,7 @@ class CategoryEncoder:
         import pyarrow.compute as pc
 
         texts = as_texts(column, self.name)
-        positions = pc.index_in(texts, value_set=pa.array(self.levels, pa.string()), skip_nulls=True)
+        positions = pc.index_in(texts, value_set=pa.array(self.levels, pa.string()))
         codes = pc.add(positions, pa.scalar(FIRST_LEVEL, pa.int32()))
         codes = pc.if_else(pc.is_null(texts), MISSING, pc.fill_null(codes, UNKNOWN))
         return np.asarray(codes.to_numpy(), dtype=np.int64)

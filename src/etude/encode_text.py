@@ -60,7 +60,7 @@ class TextEncoder:
         return (*directions, *((f"{self.name} is missing",) if self.marks_missing else ()))
 
     def numbers(self, column: pyarrow.ChunkedArray) -> numpy.ndarray[Any, Any]:
-        """float32 [rows, len(number_names)]; each row is summed alone and in the order of its terms."""
+        """float32 [rows, len(number_names)]; each row is summed alone."""
         import numpy as np
 
         texts = as_texts(column, self.name)
@@ -135,7 +135,7 @@ def pieces_of(word: str) -> list[str]:
 
 
 def _counted(texts: Sequence[str | None], place: dict[str, int]) -> Iterator[list[tuple[int, int]]]:
-    """For each text the known terms' places, ascending, with their counts."""
+    """For each text the places of the known terms in it, with their counts."""
     places: dict[str, list[int]] = {}
     for text in texts:
         words = words_of(text)
@@ -146,7 +146,7 @@ def _counted(texts: Sequence[str | None], place: dict[str, int]) -> Iterator[lis
             found.update(places[word])
         pairs = (f"{first} {second}" for first, second in pairwise(words))
         found.update(place[pair] for pair in pairs if pair in place)
-        yield sorted(found.items())
+        yield list(found.items())
 
 
 def _frequent_terms(texts: list[str]) -> dict[str, int]:
@@ -164,7 +164,7 @@ def _frequent_terms(texts: list[str]) -> dict[str, int]:
 
 
 def _drawn(texts: pyarrow.ChunkedArray, seed: int, name: str) -> pyarrow.ChunkedArray:
-    """All texts, or in their order as many as hold 10 million characters."""
+    """All texts, or as many of them as hold 10 million characters."""
     import numpy as np
     import pyarrow.compute as pc
 
@@ -173,7 +173,7 @@ def _drawn(texts: pyarrow.ChunkedArray, seed: int, name: str) -> pyarrow.Chunked
         return texts
     order = numpy_generator(seed, f"encode/text rows/{name}").permutation(len(texts))
     within = np.cumsum(lengths[order]) <= FIT_CHARACTERS
-    return texts.take(np.sort(order[within]))
+    return texts.take(order[within])
 
 
 def _directions(matrix: scipy.sparse.csr_array, wanted: int, seed: int) -> numpy.ndarray[Any, Any]:
