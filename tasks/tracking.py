@@ -211,7 +211,9 @@ def losses_link(run_id: str, experiment_id: str, uri: str) -> str:
         "experiments": [experiment_id],
         "plot_metric_keys": ["train/loss", "validation/loss"],
     }
-    written = "&".join(f"{k}={quote(json.dumps(v, separators=(',', ':')), safe='')}" for k, v in query.items())
+    written = "&".join(
+        f"{k}={quote(json.dumps(v, separators=(',', ':')), safe='')}" for k, v in query.items()
+    )
     return f"{base.rstrip('/')}/#/metric?{written}"
 
 

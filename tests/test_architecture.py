@@ -51,7 +51,8 @@ def test_the_layers_hold() -> None:
 def test_no_flow_file_is_named_like_a_package_or_defines_a_class_with_a_flow(path: Path) -> None:
     tree = ast.parse(path.read_text())
     has_flow = any(
-        isinstance(node, ast.FunctionDef) and any("embedded_flow" in ast.unparse(d) for d in node.decorator_list)
+        isinstance(node, ast.FunctionDef)
+        and any("embedded_flow" in ast.unparse(d) for d in node.decorator_list)
         for node in tree.body
     )
     assert not (has_flow and any(isinstance(node, ast.ClassDef) for node in tree.body))

@@ -98,7 +98,10 @@ REFUSED: list[tuple[list[str], str]] = [
         ["check", "flowers.yaml", "--set", "data.target=Species"],
         "E076 data.target must name a column of the table",
     ),
-    (["init", "flowers.csv", "--target", "specie", "-o", "new.yaml"], "E076 --target must name a column of the table"),
+    (
+        ["init", "flowers.csv", "--target", "specie", "-o", "new.yaml"],
+        "E076 --target must name a column of the table",
+    ),
     (["schedule", "flowers.yaml", "--cron", "61 3 * * *"], "E112 --cron needs five fields"),
     (
         ["schedule", "flowers.yaml", "--cron", "0 3 * * *", "--timezone", "Mars"],

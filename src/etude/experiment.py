@@ -108,7 +108,9 @@ class Train(Section):
     schedule: Literal["constant", "cosine", "one_cycle"] = Field(
         "constant", description="How the learning rate goes over all epochs, learning_rate being its peak."
     )
-    warmup_epochs: float = Field(0.0, ge=0, description="Epochs, or a part of one, over which the rate rises.")
+    warmup_epochs: float = Field(
+        0.0, ge=0, description="Epochs, or a part of one, over which the rate rises."
+    )
     clip_norm: float | None = Field(None, gt=0, description="Longer gradients are scaled to this length.")
     average: float | None = Field(
         None, gt=0, lt=1, description="Decay of a moving average of the weights, which is then what is kept."
