@@ -60,6 +60,7 @@ REFUSED = {
     "a table that does not exist": ("SELECT * FROM peeple", ExperimentError, "E001"),
     "two statements": ("SELECT 1; DROP TABLE people", ExperimentError, "E001"),
     "a write": ("DELETE FROM people", ExperimentError, "E001"),
+    "a write that gives rows": ("DELETE FROM people RETURNING id, name", ExperimentError, "E001"),
     "no rows": ("SELECT * FROM people WHERE id > 9", DataError, "E005"),
     "equal names": ("SELECT id, id FROM people", DataError, "E036"),
     "several types in a column": ("SELECT a, 1 AS b FROM mixed", DataError, "E054"),

@@ -26,7 +26,8 @@ class Answers(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.hits[self.path] = self.hits.get(self.path, 0) + 1
-        name, _, rest = self.path.lstrip("/").partition("/")
+        asked = self.path.removeprefix("http://elsewhere.example")  # which a proxy is asked for
+        name, _, rest = asked.lstrip("/").partition("/")
         if name == "goto":
             self._answer(302, b"", Location=rest)
         elif name == "cut":
@@ -127,21 +128,27 @@ def test_a_public_address_must_not_lead_to_a_private_one(server, monkeypatch):
 
 
 def test_a_name_that_resolves_to_a_private_address_is_refused_before_anything_is_sent(server, monkeypatch):
-    known = {"127.0.0.1": False, "::1": True}
-    monkeypatch.setattr(downloads, "is_private", lambda address: known.get(address))
-    monkeypatch.setitem(known, "127.0.0.1", False)
-    assert reading(f"{server}/table.csv").table.num_rows == 2
-    calls = []
+    """The peer of the first connection counts as public, that of the second, to localhost, as private."""
+    peers: list[str] = []
 
-    def once_public(address: str) -> bool | None:
-        calls.append(address)
-        return None if address == "localhost" else len(calls) > 1
+    def second_is_private(address: str) -> bool | None:
+        if address == "localhost":
+            return None
+        peers.append(address)
+        return len(peers) > 2  # each peer is asked about twice where it is the first
 
-    monkeypatch.setattr(downloads, "is_private", once_public)
-    Answers.hits.clear()
+    monkeypatch.setattr(downloads, "is_private", second_is_private)
     with pytest.raises(DataError, match=r"E018 .*private address"):
         reading(f"{server}/goto/{server.replace('127.0.0.1', 'localhost')}/table.csv")
     assert "/table.csv" not in Answers.hits
+
+
+def test_behind_a_proxy_no_redirect_leads_to_a_private_address(server, monkeypatch):
+    monkeypatch.setenv("no_proxy", "")
+    monkeypatch.setenv("http_proxy", server)
+    assert reading("http://elsewhere.example/table.csv").table.num_rows == 2
+    with pytest.raises(DataError, match=r"a redirect to the private address 10\.0\.0\.1"):
+        reading("http://elsewhere.example/goto/http://10.0.0.1/table.csv")
 
 
 @pytest.mark.parametrize(

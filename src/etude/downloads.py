@@ -123,23 +123,25 @@ class _Guard(urllib.request.HTTPRedirectHandler):
         try:
             if target.scheme not in ("http", "https"):
                 raise _failed(self.where, f"a redirect to {target.scheme}:")
-            self.check(target.hostname or "")
+            self.check_redirect(target.hostname or "")
         except DataError:
             fp.close()
             raise
         return super().redirect_request(req, fp, *rest)
 
-    def check(self, address: str) -> None:
+    def check_redirect(self, address: str) -> None:
         """A name passes here: what it resolves to is checked when the connection stands."""
-        if (private := is_private(address)) is None:
-            return
-        if self.starts_private is None:
-            self.starts_private = private
-        if private and not self.starts_private:
+        if is_private(address) and not self.starts_private:
             raise _failed(self.where, f"a redirect to the private address {address}")
 
+    def check_peer(self, address: str) -> None:
+        """The first peer decides whether private ones may follow."""
+        if self.starts_private is None:
+            self.starts_private = bool(is_private(address))
+        self.check_redirect(address)
+
     def watched(self, kind: Callable[..., http.client.HTTPConnection], request: Any) -> Callable[..., Any]:
-        """Connections of ``kind`` whose peer is checked before anything is sent; a proxy's address says nothing."""
+        """Connections of ``kind`` whose peer is checked before anything is sent; a proxy's peer says nothing."""
 
         def connection(host: str, **options: Any) -> http.client.HTTPConnection:
             made = kind(host, **options)
@@ -149,7 +151,7 @@ class _Guard(urllib.request.HTTPRedirectHandler):
                 connect()
                 try:
                     if not request.has_proxy():
-                        self.check(made.sock.getpeername()[0])
+                        self.check_peer(made.sock.getpeername()[0])
                 except DataError:
                     made.close()
                     raise
