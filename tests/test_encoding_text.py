@@ -9,6 +9,7 @@ from etude import encode_text
 from etude.encode_text import fit_text
 
 OFFERS = ["win", "free", "prize", "claim", "now", "cash", "urgent", "call"]
+NOTHING = "no word or piece of a word that two train rows have tells its texts apart"
 TALK = ["see", "you", "at", "home", "dinner", "ok", "love", "later"]
 
 
@@ -25,6 +26,12 @@ def messages(rows=400, seed=0):
     ]
 
 
+def numbered(rows, words):
+    """Texts of words that are numbers under 2000."""
+    draw = np.random.default_rng(0)
+    return [" ".join(draw.choice(2000, words).astype(str)) for _ in range(rows)]
+
+
 def test_what_two_kinds_of_text_differ_in_is_seen_by_a_line():
     encoder = fit_text(column(messages()), "note", 0)
     train, test = encoder.numbers(column(messages())), encoder.numbers(column(messages(seed=1)))
@@ -33,12 +40,14 @@ def test_what_two_kinds_of_text_differ_in_is_seen_by_a_line():
 
 
 def test_there_is_a_direction_for_each_30_train_rows_and_64_at_most():
-    assert fit_text(column(messages(90)), "note", 0).number_names == (
+    assert fit_text(column(messages(150)), "note", 0).number_names == (
         "note[svd 1]",
         "note[svd 2]",
         "note[svd 3]",
+        "note[svd 4]",
+        "note[svd 5]",
     )
-    many = [f"{a} {b}" for a in range(50) for b in range(50)]
+    many = numbered(2500, words=6)
     assert len(fit_text(column(many), "note", 0).number_names) == 64
     assert len(fit_text(column(many[:500]), "note", 0, alone=True).number_names) == 50
 
@@ -73,8 +82,9 @@ def test_missing_and_empty_texts_have_zeros_and_only_missing_is_marked():
     [
         ([None, None], "all missing in train"),
         (["the same"] * 4, "constant in train"),
-        (["ab", "cd", "ef"], "id-like: no word or piece of a word is in two train rows"),
-        (["", " ", "  "], "id-like: no word or piece of a word is in two train rows"),
+        (["ab", "cd", "ef"], NOTHING),
+        (["", " ", "  "], NOTHING),
+        (["red", "red", "Red"], NOTHING),
     ],
 )
 def test_texts_that_say_nothing_are_left_out(texts, reason):
@@ -87,14 +97,15 @@ def test_texts_without_a_common_word_are_told_from_missing_ones():
     assert encoder.numbers(column(["ab", None, "new"])).tolist() == [[0], [1], [0]]
 
 
-def test_two_texts_are_enough():
-    encoder = fit_text(column(["red fox", "red hen"]), "note", 0)
-    assert np.isfinite(encoder.numbers(column(["red", "hen fox"]))).all()
+def test_three_texts_are_enough():
+    encoder = fit_text(column(["red fox", "red hen", "hen fox"]), "note", 0)
+    numbers = encoder.numbers(column(["red", "hen fox", "den", "red fox"]))
+    assert np.isfinite(numbers).all()
+    assert np.abs(numbers).max() <= 10
 
 
 def test_the_directions_do_not_depend_on_the_number_of_threads():
-    draw = np.random.default_rng(0)
-    texts = column([" ".join(draw.choice(2000, 12).astype(str)) for _ in range(1000)])
+    texts = column(numbered(1000, words=12))
     found = set()
     for threads in (1, 2):
         with threadpool_limits(limits=threads):

@@ -21,10 +21,12 @@ if TYPE_CHECKING:
     import pyarrow
     import scipy.sparse
 
-MOST_DIRECTIONS, ROWS_PER_DIRECTION = 64, 30
+FEWEST_DIRECTIONS, MOST_DIRECTIONS, ROWS_PER_DIRECTION = 4, 64, 30
 MOST_DIRECTIONS_ALONE, ROWS_PER_DIRECTION_ALONE = 256, 10
 MOST_TERMS = 10_000
 FEWEST_TEXTS = 2
+NO_SPREAD = 1e-6
+BOUND = 10.0
 MOST_CHARACTERS = 20_000
 FIT_CHARACTERS = 10_000_000
 PIECE_SIZES = (3, 4, 5)
@@ -35,13 +37,13 @@ WORD = re.compile(r"\w+|[^\w\s]")
 class TextEncoder:
     """The main directions (truncated SVD) of a TF-IDF matrix.
 
-    At most 64 and one for each 30 train rows, so that text does not crowd out the other columns; when it is
+    At most 64 and one for each 30 train rows (4 at least), so that text does not crowd out the other columns; when it is
     the only column at most 256 and one for each 10.
 
     Terms are words, pairs of words, and pieces of 3 to 5 characters of a word, in casefolded text: the
     10,000 that most train texts have, two at least. Counts are sublinear and each text has length 1, as in
-    scikit-learn's ``TfidfVectorizer``; the first direction has unit variance over the train rows, the others
-    keep their size beside it. Texts are read up to 20,000 characters. A missing text has zeros in all
+    scikit-learn's ``TfidfVectorizer``; the widest direction has unit variance over the train rows, the others
+    keep their size beside it, within [-10, 10]. Texts are read up to 20,000 characters. A missing text has zeros in all
     directions, and is marked when train has missing texts.
     """
 
@@ -65,7 +67,7 @@ class TextEncoder:
 
         texts = as_texts(column, self.name)
         matrix = weighted(texts.to_pylist(), self.terms, self.idf)
-        directions = np.asarray(matrix @ self.components, dtype=np.float32)
+        directions = np.asarray(np.clip(matrix @ self.components, -BOUND, BOUND), dtype=np.float32)
         if not self.marks_missing:
             return directions
         return np.column_stack([directions, texts.is_null().to_numpy().astype(np.float32)])
@@ -92,16 +94,16 @@ def fit_text(column: pyarrow.ChunkedArray, name: str, seed: int, *, alone: bool 
         return "constant in train"
     learned = _drawn(present, seed, name).to_pylist()
     frequent = _frequent_terms(learned)
-    if not frequent and not marks_missing:
-        return "id-like: no word or piece of a word is in two train rows"
     terms = tuple(frequent)
     rows = np.array(list(frequent.values()), dtype=np.float64)
     idf = np.log((1 + len(learned)) / (1 + rows)) + 1
     most, share = (
         (MOST_DIRECTIONS_ALONE, ROWS_PER_DIRECTION_ALONE) if alone else (MOST_DIRECTIONS, ROWS_PER_DIRECTION)
     )
-    wanted = min(most, max(1, len(texts) // share))
+    wanted = min(most, max(FEWEST_DIRECTIONS, len(texts) // share))
     components = _directions(weighted(learned, terms, idf), wanted, derived(seed, f"encode/text/{name}"))
+    if not components.shape[1] and not marks_missing:
+        return "no word or piece of a word that two train rows have tells its texts apart"
     return TextEncoder(name, terms, idf, components, marks_missing)
 
 
@@ -177,9 +179,10 @@ def _drawn(texts: pyarrow.ChunkedArray, seed: int, name: str) -> pyarrow.Chunked
 
 
 def _directions(matrix: scipy.sparse.csr_array, wanted: int, seed: int) -> numpy.ndarray[Any, Any]:
-    """float32 [terms, directions]: right singular vectors over the spread of what the first gives.
+    """float32 [terms, directions]: right singular vectors over the spread of what the widest gives.
 
-    One BLAS thread, so that the bits do not depend on how many there are.
+    Directions in which the texts do not differ are left out. One BLAS thread, so that the bits do not depend
+    on how many there are.
     """
     import numpy as np
     from sklearn.utils.extmath import randomized_svd
@@ -190,5 +193,6 @@ def _directions(matrix: scipy.sparse.csr_array, wanted: int, seed: int) -> numpy
         return np.zeros((matrix.shape[1], 0), dtype=np.float32)
     with threadpool_limits(limits=1):
         _, _, found = randomized_svd(matrix, rank, n_iter=7, random_state=seed % 2**32)
-        spread = float((matrix @ found.T).std(axis=0).max())
-    return np.ascontiguousarray(found.T / (spread or 1.0), dtype=np.float32)
+        spread = (matrix @ found.T).std(axis=0)
+    differ = spread > NO_SPREAD
+    return np.ascontiguousarray(found[differ].T / spread.max(initial=NO_SPREAD), dtype=np.float32)
