@@ -37,8 +37,8 @@ WORD = re.compile(r"\w+|[^\w\s]")
 class TextEncoder:
     """The main directions (truncated SVD) of a TF-IDF matrix.
 
-    At most 64 and one for each 30 train rows (4 at least), so that text does not crowd out the other columns; when it is
-    the only column at most 256 and one for each 10.
+    One for each 30 train rows, but 4 at least and 64 at most, so that text does not crowd out the other columns;
+    when it is the only column one for each 10 and 256 at most.
 
     Terms are words, pairs of words, and pieces of 3 to 5 characters of a word, in casefolded text: the
     10,000 that most train texts have, two at least. Counts are sublinear and each text has length 1, as in
