@@ -138,3 +138,9 @@ def test_a_real_postgresql(postgresql, tmp_path, monkeypatch):
     with pytest.raises(ExperimentError, match=r"E136 .*password authentication failed") as caught:
         reading(tmp_path, query, postgresql)
     assert "wr0ng" not in str(caught.value)
+
+
+def test_a_password_in_the_url_is_refused_before_anything_is_asked(folder):
+    with pytest.raises(ExperimentError, match="E136 a password must not stand in the experiment") as caught:
+        reading(folder, QUERY, "postgresql://ann:hunter2@127.0.0.1:9/x")
+    assert "hunter2" not in str(caught.value)
