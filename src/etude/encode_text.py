@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -114,15 +115,17 @@ def weighted(
     import numpy as np
     from scipy.sparse import csr_array
 
-    rows = list(_counted(texts, {term: index for index, term in enumerate(terms)}))
-    starts = np.cumsum([0, *map(len, rows)])
-    where = np.array([index for row in rows for index, _ in row], dtype=np.int64)
-    values = (
-        np.array([1 + math.log(count) for row in rows for _, count in row], dtype=np.float64) * idf[where]
-    )
+    where, counts, starts = array("i"), array("i"), [0]
+    for row in _counted(texts, {term: index for index, term in enumerate(terms)}):
+        where.extend(row.keys())
+        counts.extend(row.values())
+        starts.append(len(where))
+    weights = np.array([0.0, *(1 + math.log(count) for count in range(1, max(counts, default=0) + 1))])
+    columns = np.frombuffer(where, dtype=np.int32)
+    values = weights[np.frombuffer(counts, dtype=np.int32)] * idf[columns]
     for start, end in pairwise(starts):
         values[start:end] /= math.sqrt(np.add.reduce(np.square(values[start:end]))) or 1.0
-    return csr_array((values, where, starts), shape=(len(texts), len(terms)))
+    return csr_array((values, columns, starts), shape=(len(texts), len(terms)))
 
 
 def words_of(text: str | None) -> list[str]:
@@ -136,7 +139,7 @@ def pieces_of(word: str) -> list[str]:
     return ["#" + padded[at : at + size] for size in sizes for at in range(len(padded) - size + 1)]
 
 
-def _counted(texts: Sequence[str | None], place: dict[str, int]) -> Iterator[list[tuple[int, int]]]:
+def _counted(texts: Sequence[str | None], place: dict[str, int]) -> Iterator[Counter[int]]:
     """For each text the places of the known terms in it, with their counts."""
     places: dict[str, list[int]] = {}
     for text in texts:
@@ -148,7 +151,7 @@ def _counted(texts: Sequence[str | None], place: dict[str, int]) -> Iterator[lis
             found.update(places[word])
         pairs = (f"{first} {second}" for first, second in pairwise(words))
         found.update(place[pair] for pair in pairs if pair in place)
-        yield list(found.items())
+        yield found
 
 
 def _frequent_terms(texts: list[str]) -> dict[str, int]:
@@ -192,7 +195,7 @@ def _directions(matrix: scipy.sparse.csr_array, wanted: int, seed: int) -> numpy
     if rank < 1:
         return np.zeros((matrix.shape[1], 0), dtype=np.float32)
     with threadpool_limits(limits=1):
-        _, _, found = randomized_svd(matrix, rank, n_iter=7, random_state=seed % 2**32)
+        _, _, found = randomized_svd(matrix, rank, n_iter=5, random_state=seed % 2**32)
         spread = (matrix @ found.T).std(axis=0)
     differ = spread > NO_SPREAD
     return np.ascontiguousarray(found[differ].T / spread.max(initial=NO_SPREAD), dtype=np.float32)
