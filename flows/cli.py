@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from etude.errors import EtudeError, ExperimentError
+from etude.errors import EtudeError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -161,8 +161,8 @@ def _guarded(command: Callable[[], Any], debug: bool) -> int:
     except EtudeError as error:
         return _fail(str(error), error.exit_code, debug, error)
     except click.ClickException as error:
-        error.show()
-        return 2
+        told = error.format_message().rstrip(".")
+        return _fail(f"E101 {told}; `etude --help` lists what there is", 2, debug, error)
     except (KeyboardInterrupt, click.exceptions.Abort):
         return _fail("interrupted; the run is closed as KILLED", 130, debug)
     except Interrupted:
@@ -198,7 +198,3 @@ def _handle_sigterm() -> None:
 def _print_json(answer: dict[str, Any], as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(answer, ensure_ascii=False, allow_nan=False))
-
-
-def usage_error(what: str, mend: str) -> ExperimentError:
-    return ExperimentError("E101", what, mend=mend)

@@ -38,10 +38,10 @@ class TerminalListener(Listener):
         if self.out.is_terminal:
             self.out.print(f"[bold]{escape(run.experiment.name)}[/bold]  run {run.run_id}")
 
-    def started(self, task: str) -> None:
-        if task == "train" and self.out.is_terminal:
+    def epoch(self, epoch: Epoch, epochs: int) -> None:
+        if self._bar is None and self.out.is_terminal:
             self._bar = Progress(
-                TextColumn("  train    epoch"),
+                TextColumn("  [cyan]train[/cyan]    epoch"),
                 MofNCompleteColumn(),
                 BarColumn(bar_width=24),
                 TextColumn("loss {task.fields[train]:.4f} train  {task.fields[validation]:.4f} validation"),
@@ -50,14 +50,11 @@ class TerminalListener(Listener):
                 transient=True,
             )
             self._bar.start()
-            self._bar.add_task("train", train=float("nan"), validation=float("nan"))
-
-    def epoch(self, epoch: Epoch, epochs: int) -> None:
+            self._bar.add_task("train", total=epochs, train=0.0, validation=0.0)
         if self._bar is not None:
             self._bar.update(
                 self._bar.task_ids[0],
                 completed=epoch.epoch,
-                total=epochs,
                 train=epoch.train_loss,
                 validation=epoch.validation_loss,
             )
@@ -103,18 +100,19 @@ def print_result(out: Console, result: RunResult, file: str) -> None:
     out.print()
     out.print(_scores(result))
     for name, verdict in result.verdicts.items():
-        out.print(f"[bold]{escape(name)}:[/bold] {escape(verdict.verdict)}. {escape(verdict.sentence)}")
+        out.print(f"[bold]{escape(name)}:[/bold] {escape(verdict.sentence)}")
     out.print(f"[bold]run:[/bold] {result.run_id} in {escape(result.tracking_uri)}", soft_wrap=True)
     out.print(f"[bold]model:[/bold] mlflow.pyfunc.load_model('{result.model_uri}')", soft_wrap=True)
-    out.print(f"[bold]chart:[/bold] {escape(result.losses_link)}", soft_wrap=True, style="dim")
     out.print("[bold]next:[/bold]")
     commands = {
-        "etude ui": "look at it in MLflow and Prefect",
+        "etude ui": "look at it in MLflow and Prefect; both losses in one chart:",
         f"etude rerun {result.run_id}": "prove that it comes out the same",
         f"etude run {file} --set train.learning_rate=0.01": "try something else",
     }
     for command, why in commands.items():
         out.print(f"  {escape(command)}  [dim]# {why}[/dim]", soft_wrap=True)
+        if command == "etude ui":
+            out.print(f"  [dim]  {escape(result.losses_link)}[/dim]", soft_wrap=True)
 
 
 def _scores(result: RunResult) -> Table:
@@ -132,7 +130,7 @@ def _scores(result: RunResult) -> Table:
             metric,
             _number(result.metrics.get(f"validation/best_{metric}")),
             _number(result.metrics[name]),
-            "" if low is None or high is None else f"{_number(low)} to {_number(high)}",
+            "" if low is None or high is None or low == high else f"{_number(low)} to {_number(high)}",
             _number(result.metrics.get(f"baseline/{metric}")),
         )
     return table

@@ -7,7 +7,7 @@ import hashlib
 import importlib.util
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache
 from importlib.metadata import version
@@ -17,7 +17,9 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter
 
 from etude.experiment import digest_of
+from etude.identity import fingerprint
 from etude.outcome import Outcome, Point, Record
+from etude.store import Ref
 from tasks import tracking
 from tasks.progress import Done, listener
 from tasks.run import Run
@@ -75,7 +77,7 @@ def perform(
 
 
 def step_key(step: Callable[..., Any], inputs: tuple[Any, ...]) -> str:
-    """sha256 over the step, its inputs, the library sources that it stands on, and the packages below them."""
+    """sha256 over the step, its inputs, the library sources that it stands on, the packages below them, the machine."""
     values = [TypeAdapter(type(value)).dump_python(value, mode="json") for value in inputs]
     return digest_of(
         {
@@ -83,17 +85,25 @@ def step_key(step: Callable[..., Any], inputs: tuple[Any, ...]) -> str:
             "inputs": values,
             "sources": _sources_digest(step.__module__),
             "packages": {name: version(name) for name in STANDS_ON},
+            "fingerprint": fingerprint(),
         }
     )
 
 
 @cache
 def _sources_digest(module: str) -> str:
-    """sha256 over the sources of ``module`` and of every etude module that it imports, directly or not."""
+    """sha256 over the sources of ``module``, of every etude module that it imports (directly or not), and templates."""
     together = hashlib.sha256()
-    for name, source in sorted(_closure(module).items()):
+    for name, source in sorted((_closure(module) | templates()).items()):
         together.update(name.encode() + b"\0" + source + b"\0")
     return together.hexdigest()
+
+
+def templates() -> dict[str, bytes]:
+    """The library's files that are no modules, by name."""
+    import etude
+
+    return {path.name: path.read_bytes() for path in Path(etude.__file__).parent.glob("templates/*")}
 
 
 def _closure(module: str) -> dict[str, bytes]:
@@ -142,11 +152,21 @@ def _keep(run: Run, key: str, outcome: Outcome[Any]) -> None:
 
 def _found(run: Run, step: Callable[..., Outcome[Outputs]], key: str) -> Outcome[Outputs] | None:
     kept = run.store.get_outcome(key)
-    if kept is None:
+    if kept is None or not all(run.store.holds(ref) for ref in _refs(kept)):
         return None
     outputs = TypeAdapter(_outputs_type(step)).validate_python(kept["outputs"])
     record = TypeAdapter(Record).validate_python(kept["record"])
     return Outcome(outputs, record, kept["digest"], reused_from=kept["run_id"])
+
+
+def _refs(value: Any) -> Iterator[Ref]:
+    """Every reference into the store within a kept outcome."""
+    if isinstance(value, dict) and value.keys() == {"sha256", "size"}:
+        yield Ref(**value)
+    elif isinstance(value, dict):
+        yield from (ref for item in value.values() for ref in _refs(item))
+    elif isinstance(value, list):
+        yield from (ref for item in value for ref in _refs(item))
 
 
 def _outputs_type(step: Callable[..., Outcome[Outputs]]) -> type[Outputs]:

@@ -7,13 +7,16 @@ Always the client with a ``run_id``, never the fluent API: the ambient active ru
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import logging
 import shutil
+import signal
 import tempfile
+import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,6 +40,7 @@ METRICS_PER_CALL, PARAMS_PER_CALL, TAGS_PER_CALL, VALUE_LENGTH = 1_000, 100, 100
 NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-. /")
 NAME_LENGTH = 250
 SMALL_TABLE_BYTES = 50_000_000
+REACHED_SECONDS = 10
 MODEL_TRAINING = {"mlflow.experimentKind": "custom_model_development"}
 """Otherwise MLflow's UI opens the experiment as one of prompts and judges."""
 LOCAL_UI = "http://127.0.0.1:5000"
@@ -54,27 +58,28 @@ def open_run(
 
     client = _client()
     experiment_id = _experiment_id(client, experiment.name)
-    created = client.create_run(
-        experiment_id, tags={**resolve_tags(), **_own_tags(experiment), **(tags or {})}
-    )
-    run = Run(
-        run_id=created.info.run_id,
-        experiment_id=experiment_id,
-        tracking_uri=tracking_uri(),
-        home=str(home()),
-        experiment=experiment,
-        folder=folder,
-        fresh=fresh,
-    )
+    run_id = ""
     try:
+        run_tags = {**resolve_tags(), **_own_tags(experiment), **(tags or {})}
+        run_id = client.create_run(experiment_id, tags=run_tags).info.run_id
+        run = Run(
+            run_id=run_id,
+            experiment_id=experiment_id,
+            tracking_uri=tracking_uri(),
+            home=str(home()),
+            experiment=experiment,
+            folder=folder,
+            fresh=fresh,
+        )
         log_params(run, experiment.flattened())
         described = {"experiment.json": experiment.resolved(), "identity.json": identity()}
         _log_files(run, {path: json.dumps(value, indent=1).encode() for path, value in described.items()})
         yield run
+        client.set_terminated(run_id, "FINISHED")
     except BaseException as error:
-        _close_after(client, run, error)
+        if run_id:
+            _close_after(client, run_id, error)
         raise
-    client.set_terminated(run.run_id, "FINISHED")
 
 
 def ship(run: Run, record: Record, shipped: frozenset[Point] = frozenset()) -> None:
@@ -220,14 +225,20 @@ def losses_link(run_id: str, experiment_id: str, uri: str) -> str:
 def tracking_uri() -> str:
     """Where MLflow keeps the runs: ``MLFLOW_TRACKING_URI``, else ``mlflow.db`` in the current folder."""
     import mlflow
+    from mlflow.tracking import is_tracking_uri_set
 
-    return str(mlflow.get_tracking_uri())
+    if is_tracking_uri_set():  # type: ignore[no-untyped-call]
+        return str(mlflow.get_tracking_uri())
+    # MLflow's own default escapes the path and then takes the escapes for characters of a folder's name.
+    return f"sqlite:///{Path.cwd() / 'mlflow.db'}"
 
 
 def safe_name(name: str) -> str:
     """The name with every character that MLflow refuses written ``:2B:``, so that it can be read back."""
     safe = "".join(c if c in NAME_CHARACTERS else "".join(f":{b:02X}:" for b in c.encode()) for c in name)
-    return safe[:NAME_LENGTH]
+    if len(safe) > NAME_LENGTH:
+        safe = f"{safe[: NAME_LENGTH - 9]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    return safe
 
 
 def requirements() -> list[str]:
@@ -272,6 +283,8 @@ def _client_of(uri: str) -> MlflowClient:
 
     logging.getLogger("alembic").setLevel(logging.WARNING)
     logging.getLogger("mlflow").setLevel(logging.WARNING)
+    if uri.startswith("http"):
+        _check_reachable(uri)
     if not uri.startswith("sqlite:"):
         return MlflowClient(uri)
     lock = home() / "mlflow.lock"
@@ -283,8 +296,29 @@ def _client_of(uri: str) -> MlflowClient:
     return client
 
 
+def _check_reachable(uri: str) -> None:
+    """Otherwise MLflow's client tries for five minutes before it says so."""
+    from urllib.error import HTTPError, URLError
+    from urllib.parse import urlsplit
+    from urllib.request import urlopen
+
+    try:
+        urlopen(f"{uri.rstrip('/')}/health", timeout=REACHED_SECONDS)
+    except HTTPError:
+        return  # somebody answers there
+    except (URLError, OSError, ValueError) as error:
+        reason = getattr(error, "reason", error)
+        raise InputError(
+            "E132",
+            "MLflow must be reachable",
+            where=urlsplit(uri)._replace(netloc=urlsplit(uri).netloc.rpartition("@")[2]).geturl(),
+            value=reason,
+            mend="start the server, or unset MLFLOW_TRACKING_URI to use mlflow.db here",
+        ) from None
+
+
 def _experiment_id(client: MlflowClient, name: str) -> str:
-    """Got or created once, under a lock on this machine: concurrent creation filed runs under Default."""
+    """Got or created, also when another process creates it at the same moment."""
     from mlflow.exceptions import MlflowException
 
     found = client.get_experiment_by_name(name)
@@ -310,14 +344,35 @@ def _own_tags(experiment: Experiment) -> dict[str, str]:
     return {"etude": "run", "experiment.sha256": experiment.digest()}
 
 
-def _close_after(client: MlflowClient, run: Run, error: BaseException) -> None:
-    killed = not isinstance(error, Exception)
-    told = str(error) or type(error).__name__
-    tags = {"error": told, "error_code": getattr(error, "code", "") if isinstance(error, EtudeError) else ""}
+def _close_after(client: MlflowClient, run_id: str, error: BaseException) -> None:
+    """FAILED or KILLED whatever else goes wrong meanwhile; ``error`` stays the error that the user sees."""
+    told = (str(error) or type(error).__name__).encode("utf-8", "replace").decode()
+    tags = {"error": told}
+    if isinstance(error, EtudeError):
+        tags["error_code"] = error.code
     if isinstance(error, DivergedError):
         tags["diverged_at_step"] = str(getattr(error, "step", ""))
-    log_tags(run, {k: v for k, v in tags.items() if v})
-    client.set_terminated(run.run_id, "KILLED" if killed else "FAILED")
+    with _undisturbed():
+        with suppress(Exception):
+            log_tags_to(run_id, tags)
+        try:
+            client.set_terminated(run_id, "FAILED" if isinstance(error, Exception) else "KILLED")
+        except Exception as second:
+            logging.getLogger("etude").warning("run %s could not be closed in MLflow: %s", run_id, second)
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """A second signal waits until the run is closed, which takes a moment."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def log_file_to(run_id: str, path: str, content: bytes) -> None:

@@ -190,6 +190,16 @@ def test_finished_steps_are_reused_and_say_so(place: Path) -> None:
     )
 
 
+def test_a_damaged_object_is_made_anew(place: Path) -> None:
+    first = run(place)
+    for path in (place / ".etude" / "store" / "objects").glob("*/*"):
+        path.write_bytes(path.read_bytes()[:-1] + b"?")
+    second = run(place, "train.epochs=9")
+    assert second.digests["encoder"] == first.digests["encoder"]
+    (again,) = [r for r in client(place).search_runs(["1"]) if r.info.run_id == second.run_id]
+    assert not [tag for tag in again.data.tags if tag.endswith("reused_from")]
+
+
 def test_a_frame_gives_the_same_run_as_its_file(place: Path) -> None:
     from_file = run(place, fresh=True)
     from_frame = run(place, data=pd.read_csv(place / "flowers.csv"), fresh=True)

@@ -10,7 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from etude import parsing, reading, schema, snapshot
+from etude import parsing, reading, schema, snapshot, splitting
+from etude.errors import EtudeError
 from etude.experiment import Experiment
 from etude.experiment_file import load
 from etude.outcome import Outcome
@@ -128,6 +129,21 @@ def test_a_network_with_capacity_learns_what_is_there_and_not_what_is_not(
     history = json.loads(store.get(trained(store, e, encodings).outputs.history))
     assert history[-1]["train_loss"] < 0.3 < history[0]["train_loss"]
     assert max(epoch["validation"]["accuracy"] for epoch in history) > 0.85
+
+
+@pytest.mark.parametrize("by", ["stratified", "random"])
+def test_a_split_that_breaks_its_promise_stops_the_run(
+    store: Store, flowers_file: Path, monkeypatch: pytest.MonkeyPatch, by: str
+) -> None:
+    """Equal rows dealt to two sides: the certificate, which is other code, sees it."""
+    lines = (flowers_file.with_name("flowers.csv")).read_text().splitlines()
+    flowers_file.with_name("flowers.csv").write_text("\n".join([*lines, *lines[1:]]) + "\n")
+    experiment = load(flowers_file, [f"split.by={by}"])
+    prepared(store, experiment, flowers_file.parent)
+    every_third = splitting.Dealt(np.arange(240, dtype=np.int8) % 3 * (np.arange(240) < 120))
+    monkeypatch.setattr(splitting, "deal", lambda *arguments: every_third)
+    with pytest.raises(EtudeError, match="E095 the split must have 0 equal rows across parts"):
+        prepared(store, experiment, flowers_file.parent)
 
 
 def test_the_steps_need_no_prefect_and_no_mlflow(store: Store, flowers_file: Path) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import yaml
 
-from etude.errors import DataError, nearest
+from etude.errors import DataError, nearest, shown
 from etude.experiment import Data
 from etude.schema import Column, Schema
 
@@ -30,9 +31,9 @@ def draft(source: str, target: str, *, shown_source: str | None = None) -> str:
     parsed = parsing.parse(raw.table, kinds).table
     column = parsed.column(target)
     task = targets.task_of(column.drop_null(), "auto", target)
-    name = Path(source).name.split(".")[0] or "experiment"
+    name = _plain_name(source)
     lines = [
-        f"# {raw.table.num_rows:,} rows, {raw.table.num_columns} columns; {task} of {target}",
+        f"# {raw.table.num_rows:,} rows, {raw.table.num_columns} columns; {task} of {shown(target)}",
         f"name: {_scalar(name)}",
         "seed: 0",
         "data:",
@@ -41,25 +42,38 @@ def draft(source: str, target: str, *, shown_source: str | None = None) -> str:
         "  # drop: []        # columns never used, for example what is known only after the outcome",
         "  # missing: []     # more tokens that mean missing",
         "  # columns:        # kinds as inferred; write a line here to overrule one",
-        *(f"  #   {_scalar(c.name)}: {c.kind}   # {c.evidence}" for c in _others(kinds, target)),
+        *(f"  #   {_scalar(c.name)}: {c.kind}   # {_comment(c.evidence)}" for c in _others(kinds, target)),
     ]
     if column.null_count:
         lines += [
-            f"clean: {{missing_target: drop}}   # {column.null_count:,} rows have no {target}: they are left out",
+            f"clean: {{missing_target: drop}}   # {column.null_count:,} rows have no target: they are left out",
         ]
     lines += [
         "split: {by: stratified, test: 0.2, validation: 0.2}   # or random, group, time, column",
         "network: {kind: mlp, hidden: [128, 128], dropout: 0.1}",
         "train: {epochs: 100, batch_size: 64, learning_rate: 0.001, patience: 10}",
     ]
-    return "\n".join(line.replace("\n", " ") for line in lines) + "\n"
+    return "\n".join(lines) + "\n"
 
 
 def _others(kinds: Schema, target: str) -> list[Column]:
     return [column for column in kinds.columns if column.name != target]
 
 
+def _comment(text: str) -> str:
+    """The text as a comment holds it: on one line, escaped."""
+    return shown(text)[1:-1]
+
+
 def _scalar(text: str) -> str:
     """The text as YAML reads it back, on one line."""
+    if not text.isprintable():
+        return json.dumps(text)  # its escapes are YAML's too
     dumped: str = yaml.safe_dump(text, allow_unicode=True, width=10**6).strip()
     return dumped.removesuffix("\n...").strip()
+
+
+def _plain_name(source: str) -> str:
+    """A name for the experiment after its file: printable, without slashes, not too long."""
+    stem = Path(source).name.split(".")[0]
+    return "".join(c for c in stem if c.isprintable() and c not in "/\\")[:100].strip() or "experiment"

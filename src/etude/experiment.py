@@ -19,7 +19,7 @@ FORMAT_VERSION = 1
 Kind = Literal["number", "category", "boolean", "datetime", "text", "id"]
 Task = Literal["auto", "classification", "regression"]
 SplitBy = Literal["random", "stratified", "group", "time", "column"]
-NAME_PATTERN = re.compile(r"^[^/\\\x00-\x1f\x7f]{1,200}$")
+NAME_PATTERN = re.compile(r"^[^/\\\x00-\x1f\x7f]{1,200}\Z")
 
 
 class Section(BaseModel):
@@ -45,9 +45,6 @@ class Data(Section):
     decimal: str = Field(".", description="Decimal mark inside numbers.")
     date_format: str | None = Field(
         None, description="strptime format of ambiguous dates, such as '%d/%m/%Y'."
-    )
-    drop_missing_target: bool = Field(
-        False, description="true: rows without a target are left out and counted."
     )
     allow: tuple[str, ...] = Field((), description="Columns kept although they look like a leak.")
 

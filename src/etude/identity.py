@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 OURS = ("etude", "tasks", "flows")
+SOURCES = {".py", ".html"}
 NOTED = (
     "TZ",
     "LANG",
@@ -61,7 +62,7 @@ def code_digest() -> str:
 
     together = hashlib.sha256()
     for root in _source_folders(Path(etude.__file__).parent):
-        for path in sorted(root.rglob("*.py")):
+        for path in sorted(p for p in root.rglob("*") if p.suffix in SOURCES):
             together.update(f"{root.name}/{path.relative_to(root).as_posix()}\0".encode())
             together.update(path.read_bytes() + b"\0")
     return together.hexdigest()

@@ -27,7 +27,7 @@ TRAIN, VALIDATION, TEST = range(3)
 CROWD = 3
 """Stands for train until it has been counted."""
 SMALL_GROUP = 10
-TARGET_BINS = 10
+TARGET_BINS, ROWS_PER_BIN = 10, 5
 SPELLINGS = {
     "train": TRAIN,
     "training": TRAIN,
@@ -224,7 +224,8 @@ def _dealt_groups(ordered: NDArray[np.uint64], wanted: tuple[int, int]) -> NDArr
 
 
 def _bins(target: NDArray[np.float64]) -> NDArray[np.int64]:
-    edges = np.unique(np.quantile(target, np.linspace(0, 1, TARGET_BINS + 1)[1:-1]))
+    bins = max(1, min(TARGET_BINS, len(target) // ROWS_PER_BIN))
+    edges = np.unique(np.quantile(target, np.linspace(0, 1, bins + 1)[1:-1]))
     return np.searchsorted(edges, target, side="right").astype(np.int64)
 
 

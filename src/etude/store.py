@@ -32,7 +32,7 @@ class Store:
     def put(self, content: bytes) -> Ref:
         """Stored once: content that is there already, intact, is not written again."""
         ref = Ref(hashlib.sha256(content).hexdigest(), len(content))
-        if not self._intact(ref):
+        if not self.holds(ref):
             write_atomically(self.path(ref), content)
         return ref
 
@@ -48,7 +48,7 @@ class Store:
                 "E130",
                 "a stored object must have the sha256 of its name",
                 where=str(path),
-                mend="delete that file and run again: it will be made anew",
+                mend="run again: the step that made it runs anew",
             )
         return content
 
@@ -93,7 +93,8 @@ class Store:
     def _outcome_path(self, key: str) -> Path:
         return self.root / "steps" / f"{key}.json"
 
-    def _intact(self, ref: Ref) -> bool:
+    def holds(self, ref: Ref) -> bool:
+        """True when the object is there with its very bytes."""
         path = self.path(ref)
         if not path.is_file() or path.stat().st_size != ref.size:
             return False

@@ -104,7 +104,7 @@ def _record(store: Store, found: dict[str, Any], digest: str, warnings: tuple[st
     rows = found["rows"]
     total = sum(rows.values())
     balance = {
-        f"split/{part}_share_{label}"[:250]: share
+        f"split/{part}_share_{label.replace('/', '|')}": share
         for part, shares in found.get("balance", {}).items()
         if len(shares) <= 20
         for label, share in shares.items()

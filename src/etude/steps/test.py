@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from etude.errors import DataError, shown
 from etude.experiment import Data, Network, Train
 from etude.outcome import Outcome, Record, put_files
 from etude.steps.clean import Cleaned
@@ -51,6 +52,14 @@ def test(
     encoder = Encoder.from_bytes(store.get(encodings.encoder))
     table = snapshot.from_bytes(store.get(cleaned.table)).take(positions(store, parts)["test"])
     known = encoder.target.knows(table.column(data.target))
+    if not known.any():
+        raise DataError(
+            "E086",
+            "a test row must have a label that train knows",
+            where=f"column {shown(data.target)}",
+            value=f"{len(known)} test rows without one",
+            mend="split by: stratified keeps every label in train",
+        )
     rows = part(store, store.put(arrays(encoder, table.filter(known))))
     model = trained_network(store, encodings, trained, network, seed)
     with inference.exact(settings.threads):

@@ -1,0 +1,109 @@
+"""The key of a step: what must change it, and what must not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from etude import identity
+from etude.experiment import Clean, Data, Network, Split
+from etude.identity import code_digest
+from etude.steps.clean import Cleaned, clean
+from etude.steps.encode import feature_names
+from etude.steps.split import split
+from etude.store import Ref
+from tasks import perform
+
+DATA = Data(source="t.csv", target="y")
+CLEANED = Cleaned(Ref("a", 1), Ref("b", 2), "classification", 3)
+
+
+def key(*inputs: object) -> str:
+    return perform.step_key(split, inputs)
+
+
+def test_equal_inputs_have_one_key() -> None:
+    assert key(CLEANED, DATA, Split(), 0) == key(CLEANED, Data(source="t.csv", target="y"), Split(), 0)
+
+
+def test_every_input_changes_the_key() -> None:
+    other_table = Cleaned(Ref("c", 1), Ref("b", 2), "classification", 3)
+    keys = [
+        key(CLEANED, DATA, Split(), 0),
+        key(other_table, DATA, Split(), 0),
+        key(CLEANED, Data(source="t.csv", target="y", drop=("x",)), Split(), 0),
+        key(CLEANED, DATA, Split(test=0.3), 0),
+        key(CLEANED, DATA, Split(), 1),
+        perform.step_key(clean, (CLEANED, DATA, Clean())),
+    ]
+    assert len(set(keys)) == len(keys)
+
+
+def test_the_sources_that_a_step_uses_change_its_key_and_others_do_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    used, unused = "etude.row_hash", "etude.networks"
+    assert used in perform._closure(split.__module__), "a helper that is imported inside a function"
+    assert unused not in perform._closure(split.__module__)
+    first = key(CLEANED, DATA, Split(), 0)
+    plain = perform._closure
+
+    def edited(name: str) -> None:
+        perform._sources_digest.cache_clear()
+        monkeypatch.setattr(
+            perform, "_closure", lambda m: {k: v + b"#" * (k == name) for k, v in plain(m).items()}
+        )
+
+    edited(unused)
+    assert key(CLEANED, DATA, Split(), 0) == first
+    edited(used)
+    assert key(CLEANED, DATA, Split(), 0) != first
+    perform._sources_digest.cache_clear()
+
+
+def test_packages_and_the_machine_change_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = key(CLEANED, DATA, Split(), 0)
+    with monkeypatch.context() as changed:
+        changed.setattr(perform, "version", lambda name: "0")
+        assert key(CLEANED, DATA, Split(), 0) != first
+    with monkeypatch.context() as changed:
+        changed.setattr(perform, "fingerprint", lambda: {"cpu_capability": "NONE"})
+        assert key(CLEANED, DATA, Split(), 0) != first
+    assert key(CLEANED, DATA, Split(), 0) == first
+
+
+def test_the_code_digest_follows_sources_and_templates(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = tmp_path / "etude"
+    library.mkdir()
+    (library / "a.py").write_text("x = 1")
+    (library / "page.html").write_text("<p>")
+    monkeypatch.setattr(identity, "_source_folders", lambda root: [library])
+    found = [code_digest()]
+    for name in ("a.py", "page.html"):
+        (library / name).write_text("other")
+        found.append(code_digest())
+    (library / "a.pyc").write_text("a cache is no source")
+    assert len(set(found)) == 3
+    assert code_digest() == found[-1]
+
+
+@pytest.mark.parametrize(
+    ("settings", "names"),
+    [
+        (Split(), ["a", "g"]),
+        (Split(by="group", column="g"), ["a"]),
+        (Split(by="column", column="g"), ["a"]),
+        (Split(by="time", column="g"), ["a", "g"]),
+    ],
+)
+def test_the_columns_that_split_or_were_dropped_are_no_features(settings: Split, names: list[str]) -> None:
+    data = Data(source="t.csv", target="y", drop=("d",))
+    assert feature_names(["a", "d", "g", "y"], data, settings) == names
+
+
+def test_network_settings_have_no_part_in_the_keys_of_the_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "network" not in " ".join(split.__annotations__)
+    assert key(CLEANED, DATA, Split(), 0) != key(CLEANED, DATA, Split(), 0, Network())
