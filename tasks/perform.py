@@ -30,7 +30,6 @@ STANDS_ON = (
     "numpy",
     "pandas",
     "pyarrow",
-    "duckdb",
     "scikit-learn",
     "scipy",
     "safetensors",

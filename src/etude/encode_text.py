@@ -189,7 +189,7 @@ def _directions(matrix: scipy.sparse.csr_array, wanted: int, seed: int) -> numpy
     """
     import numpy as np
     from sklearn.utils.extmath import randomized_svd
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+    from threadpoolctl import threadpool_limits
 
     rank = min(wanted, min(matrix.shape) - 1)
     if rank < 1:

@@ -36,7 +36,7 @@ def read_sheet(file: IO[bytes], where: str) -> list[list[str | None]]:
     formula without its result; ExperimentError E001 without openpyxl.
     """
     try:
-        import openpyxl  # type: ignore[import-untyped]
+        import openpyxl
     except ImportError:
         mend = "pip install openpyxl, or export it as CSV"
         raise ExperimentError("E001", "an Excel file needs openpyxl", where=where, mend=mend) from None

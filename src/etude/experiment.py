@@ -14,6 +14,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
+from etude.secrets_in_urls import check_no_password
+
 FORMAT_VERSION = 1
 
 Kind = Literal["number", "category", "boolean", "datetime", "text", "id"]
@@ -32,6 +34,8 @@ class Data(Section):
     source: str = Field(
         min_length=1, description="Table to learn from; a path is relative to the experiment file."
     )
+    query: str | None = Field(None, description="SQL that gives the rows, when source is a database's URL.")
+    sha256: str | None = Field(None, description="The source's bytes must have this digest.")
     target: str = Field(min_length=1, description="Column to predict.")
     task: Task = Field("auto", description="auto: classes for labels and few whole numbers, else regression.")
     drop: tuple[str, ...] = Field((), description="Columns never used.")
@@ -47,6 +51,12 @@ class Data(Section):
         None, description="strptime format of ambiguous dates, such as '%d/%m/%Y'."
     )
     allow: tuple[str, ...] = Field((), description="Columns kept although they look like a leak.")
+
+    @field_validator("source")
+    @classmethod
+    def _holds_no_password(cls, source: str) -> str:
+        check_no_password(source)
+        return source
 
     @model_validator(mode="after")
     def _target_is_used(self) -> Self:

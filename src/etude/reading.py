@@ -94,7 +94,7 @@ def _found(data: Data, folder: Path, on_progress: Progress) -> tuple[FormatTable
     if source.startswith(SKLEARN):
         return _in_memory(sklearn_table(source.removeprefix(SKLEARN), source))
     if is_database(source):
-        return _in_memory(query_rows(source, getattr(data, "query", None), folder, on_progress), "sql")
+        return _in_memory(query_rows(source, data.query, folder, on_progress), "sql")
     if "://" in source and not source.startswith(LOCAL):
         return _copied(data, on_progress)
     source = unquote(source.removeprefix(LOCAL)) if source.startswith(LOCAL) else source
@@ -119,7 +119,7 @@ def _copied(data: Data, on_progress: Progress) -> tuple[FormatTable, str]:
 
 
 def _check_sha256(data: Data, found: str, where: str) -> None:
-    wanted: str | None = getattr(data, "sha256", None)
+    wanted: str | None = data.sha256
     if wanted is not None and wanted.lower() != found:
         mend = "the source has changed: look at it, then mend data.sha256"
         raise DataError("E018", "data.source must have its sha256", where=where, value=found, mend=mend)

@@ -20,7 +20,7 @@ def copy_from(url: str, where: str, folder: Path, on_progress: Callable[[int, in
     Raises ExperimentError E001 for a protocol that is unknown or not installed; DataError E001, E007 or E018 for
     a file that cannot be had, E009 for one that changed meanwhile.
     """
-    import fsspec  # type: ignore[import-untyped]
+    import fsspec
 
     try:
         system, path = fsspec.core.url_to_fs(url)
