@@ -14,6 +14,7 @@ from etude.steps.train import Trained
 from etude.steps.validate import Validated
 from etude.verdicts import Verdict
 from tasks import tracking
+from tasks.mlflow_names import losses_link
 from tasks.register import Registered
 from tasks.run import Run
 
@@ -49,7 +50,7 @@ def result_of(
 ) -> RunResult:
     """All that a training found, with the metrics as MLflow has them."""
     metrics = tracking.metrics_of(run.run_id)
-    link = tracking.losses_link(run.run_id, run.experiment_id, run.tracking_uri)
+    link = losses_link(run.run_id, run.experiment_id, run.tracking_uri)
     note = f"{validated.verdict.sentence}\n\n[train and validation loss in one chart]({link})"
     tracking.log_tags(run, {"link.losses": link, "mlflow.note.content": note})
     ending = "/seconds"

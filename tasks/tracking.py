@@ -7,13 +7,10 @@ Always the client with a ``run_id``, never the fluent API: the ambient active ru
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import json
 import logging
 import shutil
-import signal
 import tempfile
-import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -23,7 +20,9 @@ from typing import TYPE_CHECKING, Any
 
 from etude.errors import DivergedError, EtudeError, InputError
 from etude.home import home
+from tasks.mlflow_names import safe_name
 from tasks.run import Run
+from tasks.undisturbed import undisturbed
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -37,14 +36,10 @@ if TYPE_CHECKING:
 
 # What one call of MLflow's API takes at most.
 METRICS_PER_CALL, PARAMS_PER_CALL, TAGS_PER_CALL, VALUE_LENGTH = 1_000, 100, 100, 6_000
-NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-. /")
-NAME_LENGTH = 250
 SMALL_TABLE_BYTES = 50_000_000
 REACHED_SECONDS = 10
 MODEL_TRAINING = {"mlflow.experimentKind": "custom_model_development"}
 """Otherwise MLflow's UI opens the experiment as one of prompts and judges."""
-LOCAL_UI = "http://127.0.0.1:5000"
-"""Where `etude ui` serves MLflow unless told otherwise."""
 
 
 @contextmanager
@@ -205,23 +200,6 @@ def artifact(run_id: str, path: str) -> bytes:
             ) from error
 
 
-def losses_link(run_id: str, experiment_id: str, uri: str) -> str:
-    """MLflow's page with train and validation loss in one chart; by itself MLflow draws one chart a metric."""
-    from urllib.parse import quote
-
-    base = uri if uri.startswith("http") else LOCAL_UI
-    query = {
-        "runs": [run_id],
-        "metric": "train/loss",
-        "experiments": [experiment_id],
-        "plot_metric_keys": ["train/loss", "validation/loss"],
-    }
-    written = "&".join(
-        f"{k}={quote(json.dumps(v, separators=(',', ':')), safe='')}" for k, v in query.items()
-    )
-    return f"{base.rstrip('/')}/#/metric?{written}"
-
-
 def tracking_uri() -> str:
     """Where MLflow keeps the runs: ``MLFLOW_TRACKING_URI``, else ``mlflow.db`` in the current folder."""
     import mlflow
@@ -231,14 +209,6 @@ def tracking_uri() -> str:
         return str(mlflow.get_tracking_uri())
     # MLflow's own default escapes the path and then takes the escapes for characters of a folder's name.
     return f"sqlite:///{Path.cwd() / 'mlflow.db'}"
-
-
-def safe_name(name: str) -> str:
-    """The name with every character that MLflow refuses written ``:2B:``, so that it can be read back."""
-    safe = "".join(c if c in NAME_CHARACTERS else "".join(f":{b:02X}:" for b in c.encode()) for c in name)
-    if len(safe) > NAME_LENGTH:
-        safe = f"{safe[: NAME_LENGTH - 9]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
-    return safe
 
 
 def requirements() -> list[str]:
@@ -352,27 +322,13 @@ def _close_after(client: MlflowClient, run_id: str, error: BaseException) -> Non
         tags["error_code"] = error.code
     if isinstance(error, DivergedError):
         tags["diverged_at_step"] = str(getattr(error, "step", ""))
-    with _undisturbed():
+    with undisturbed():
         with suppress(Exception):
             log_tags_to(run_id, tags)
         try:
             client.set_terminated(run_id, "FAILED" if isinstance(error, Exception) else "KILLED")
         except Exception as second:
             logging.getLogger("etude").warning("run %s could not be closed in MLflow: %s", run_id, second)
-
-
-@contextmanager
-def _undisturbed() -> Iterator[None]:
-    """A second signal waits until the run is closed, which takes a moment."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def log_file_to(run_id: str, path: str, content: bytes) -> None:

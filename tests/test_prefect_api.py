@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -21,6 +22,7 @@ from tasks.embedded_flow import EmbeddedFlow
 from tasks.prefect_api import embedded_flow, prefect_api, start_early
 
 LIMIT = 120
+started: list[subprocess.Popen[str]] = []
 ENDS = {signal.SIGKILL: -9, signal.SIGTERM: 143, signal.SIGINT: -2}
 """The exit code that a plain script has after each signal."""
 
@@ -65,6 +67,9 @@ def _no_api(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
 @pytest.fixture(autouse=True)
 def _nobody_is_left() -> Iterator[None]:
     yield
+    while started:
+        started[-1].kill()
+        started.pop().communicate()
     assert servers_of(os.getpid()) == []
 
 
@@ -76,7 +81,7 @@ def servers_of(pid: int) -> list[psutil.Process]:
 
 def python(code: str, **environment: str) -> subprocess.Popen[str]:
     """A fresh interpreter in a process group of its own, as a shell makes one for a command."""
-    return subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, "-c", STEPS + code],
         env=os.environ | environment,
         stdout=subprocess.PIPE,
@@ -84,6 +89,8 @@ def python(code: str, **environment: str) -> subprocess.Popen[str]:
         text=True,
         process_group=0,
     )
+    started.append(process)
+    return process
 
 
 def rows(home: Path, query: str) -> list[tuple[object, ...]]:
@@ -134,6 +141,37 @@ def test_a_flow_in_a_fresh_interpreter_is_recorded_quietly_and_leaves_the_users_
     assert sorted((task.name, task.state_name) for task in tasks) == [
         (f"add-{n}", "Completed") for n in range(5)
     ]
+
+
+def test_an_import_makes_no_folder_and_says_nothing(tmp_path: Path) -> None:
+    environment = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
+    done = subprocess.run(
+        [sys.executable, "-c", "import tasks.embedded_flow"],
+        env=environment | {"HOME": str(tmp_path)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout + done.stderr, list(tmp_path.iterdir())) == (0, "", [])
+
+
+def test_states_that_wait_for_the_database_are_recorded_before_the_server_ends(home: Path) -> None:
+    from prefect import task
+    from prefect.settings import PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW, temporary_settings
+
+    quiet = temporary_settings({PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW: "ignore"})
+    with quiet, prefect_api(home / "prefect"):
+        somebody = sqlite3.connect(
+            home / "prefect" / "prefect.db", isolation_level=None, check_same_thread=False
+        )
+        somebody.execute("begin immediate")
+        for _ in range(60):
+            task(abs, name="wait")(-1)
+        threading.Timer(1.5, somebody.close).start()
+    recorded = rows(
+        home, "select count(*) from task_run where name like 'wait%' and state_name = 'Completed'"
+    )
+    assert recorded == [(60,)]
 
 
 def test_what_is_used_at_the_same_time_shares_a_server_and_the_last_one_takes_it_along(home: Path) -> None:

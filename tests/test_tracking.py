@@ -12,6 +12,7 @@ from etude.errors import EtudeError, InputError
 from etude.experiment import Experiment
 from etude.outcome import Point, Record
 from tasks import tracking
+from tasks.mlflow_names import losses_link, safe_name
 
 EXPERIMENT = Experiment(name="x", data={"source": "t.csv", "target": "y"})
 
@@ -96,7 +97,7 @@ def test_points_that_went_live_are_not_sent_again(client: MlflowClient) -> None:
     ],
 )
 def test_names_that_mlflow_refuses_can_be_read_back(client: MlflowClient, name: str, safe: str) -> None:
-    assert tracking.safe_name(name) == safe
+    assert safe_name(name) == safe
     with tracking.open_run(EXPERIMENT, folder=".") as run:
         tracking.ship(run, Record(metrics={name: 1.0}))
     assert client.get_run(run.run_id).data.metrics == {safe: 1.0}
@@ -162,7 +163,7 @@ def test_without_a_uri_the_database_is_here_even_with_a_space_in_the_path(
 
 
 def test_the_link_draws_both_losses() -> None:
-    link = tracking.losses_link("abc", "7", "http://mlflow:5000/")
+    link = losses_link("abc", "7", "http://mlflow:5000/")
     assert link.startswith("http://mlflow:5000/#/metric?runs=%5B%22abc%22%5D&")
     assert "plot_metric_keys=%5B%22train%2Floss%22%2C%22validation%2Floss%22%5D" in link
-    assert tracking.losses_link("abc", "7", "sqlite:///x").startswith("http://127.0.0.1:5000/#/")
+    assert losses_link("abc", "7", "sqlite:///x").startswith("http://127.0.0.1:5000/#/")

@@ -1,0 +1,35 @@
+"""How things are named for MLflow: metric names that it takes, and addresses of its pages."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from urllib.parse import quote
+
+NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-. /")
+NAME_LENGTH = 250
+LOCAL_UI = "http://127.0.0.1:5000"
+"""Where `etude ui` serves MLflow unless told otherwise."""
+
+
+def safe_name(name: str) -> str:
+    """The name with every character that MLflow refuses written ``:2B:``, so that it can be read back."""
+    safe = "".join(c if c in NAME_CHARACTERS else "".join(f":{b:02X}:" for b in c.encode()) for c in name)
+    if len(safe) > NAME_LENGTH:
+        safe = f"{safe[: NAME_LENGTH - 9]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    return safe
+
+
+def losses_link(run_id: str, experiment_id: str, uri: str) -> str:
+    """MLflow's page with train and validation loss in one chart; by itself MLflow draws one chart a metric."""
+    base = uri if uri.startswith("http") else LOCAL_UI
+    query = {
+        "runs": [run_id],
+        "metric": "train/loss",
+        "experiments": [experiment_id],
+        "plot_metric_keys": ["train/loss", "validation/loss"],
+    }
+    written = "&".join(
+        f"{k}={quote(json.dumps(v, separators=(',', ':')), safe='')}" for k, v in query.items()
+    )
+    return f"{base.rstrip('/')}/#/metric?{written}"
