@@ -159,15 +159,18 @@ def test_states_that_wait_for_the_database_are_recorded_before_the_server_ends(h
     from prefect import task
     from prefect.settings import PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW, temporary_settings
 
+    @task(name="wait")
+    def wait() -> None: ...
+
     quiet = temporary_settings({PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW: "ignore"})
     with quiet, prefect_api(home / "prefect"):
         somebody = sqlite3.connect(
             home / "prefect" / "prefect.db", isolation_level=None, check_same_thread=False
         )
         somebody.execute("begin immediate")
+        threading.Timer(2.0, somebody.close).start()
         for _ in range(60):
-            task(abs, name="wait")(-1)
-        threading.Timer(1.5, somebody.close).start()
+            wait()
     recorded = rows(
         home, "select count(*) from task_run where name like 'wait%' and state_name = 'Completed'"
     )
