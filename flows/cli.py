@@ -107,7 +107,8 @@ def rerun(run_id: str, as_json: bool) -> None:
 @click.option("--cron", required=True, help='When, as five fields: "0 3 * * *" is every night at three.')
 @click.option("--timezone", default="UTC", show_default=True, help="Whose clock the cron fields mean.")
 @click.option("--pool", help="A Prefect work pool; without it the schedule is served from this terminal.")
-def schedule(file: Path, cron: str, timezone: str, pool: str | None) -> None:
+@JSON
+def schedule(file: Path, cron: str, timezone: str, pool: str | None, as_json: bool) -> None:
     """Run FILE on a schedule. Served here until Ctrl-C, or handed to a work pool.
 
     \b
@@ -115,17 +116,18 @@ def schedule(file: Path, cron: str, timezone: str, pool: str | None) -> None:
     """
     from flows.commands import schedule_experiment
 
-    schedule_experiment(file, cron, timezone, pool)
+    _print_json(schedule_experiment(file, cron, timezone, pool, as_json=as_json), as_json)
 
 
 @etude.command()
 @click.option("--mlflow-port", default=5000, show_default=True)
 @click.option("--prefect-port", default=4200, show_default=True)
-def ui(mlflow_port: int, prefect_port: int) -> None:
+@JSON
+def ui(mlflow_port: int, prefect_port: int, as_json: bool) -> None:
     """Serve both UIs on localhost until Ctrl-C."""
     from flows.commands import serve_uis
 
-    serve_uis(mlflow_port, prefect_port)
+    serve_uis(mlflow_port, prefect_port, lambda addresses: _print_json(addresses, as_json), as_json=as_json)
 
 
 @etude.command()
@@ -138,11 +140,12 @@ def store(as_json: bool) -> None:
 
 
 @etude.command()
-def schema() -> None:
+@JSON
+def schema(as_json: bool) -> None:
     """Print the JSON schema of the experiment file; editors complete from it."""
     from etude.experiment import Experiment
 
-    click.echo(json.dumps(Experiment.model_json_schema(), indent=2))
+    click.echo(json.dumps(Experiment.model_json_schema(), indent=None if as_json else 2))
 
 
 def main() -> NoReturn:

@@ -7,6 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+import click
 from rich.markup import escape
 from rich.table import Table
 
@@ -16,6 +17,8 @@ from etude.home import home
 from flows.terminal import console, print_result, shown_on
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from etude.experiment import Experiment
     from etude.outcome import Outcome
     from tasks.result import RunResult
@@ -178,23 +181,39 @@ def rerun_run(run_id: str, *, as_json: bool) -> tuple[dict[str, Any], bool]:
     return found.as_json(), found.identical
 
 
-def schedule_experiment(file: Path, cron: str, timezone: str, pool: str | None) -> None:
-    """A Prefect deployment of the flow ``train`` with the experiment as its parameter."""
+def schedule_experiment(
+    file: Path, cron: str, timezone: str, pool: str | None, *, as_json: bool
+) -> dict[str, Any]:
+    """A Prefect deployment of the flow ``train`` with the experiment as its parameter; served here without a pool."""
     experiment = experiment_file.load(file)
     check_source(experiment, file)
-    from flows.schedule import deploy, serve
+    from flows.schedule import deploy, next_runs, serve
 
-    folder = str(file.parent.absolute())
+    folder, upcoming = str(file.parent.absolute()), next_runs(cron, timezone)
+    say = console(json=as_json).print
+    say(f"{escape(experiment.name)}: next runs {' and '.join(upcoming)} ({timezone})", soft_wrap=True)
+    deployment = ""
     if pool:
-        deploy(experiment, folder, cron, timezone, pool)
+        deployment = deploy(experiment, folder, cron, timezone, pool)
+        say(f"handed to the workers of pool {escape(pool)}, deployment {deployment}", soft_wrap=True)
     else:
-        serve(experiment, folder, cron, timezone)
+        serve(experiment, folder, cron, timezone, say)
+    return {
+        "name": experiment.name,
+        "cron": cron,
+        "timezone": timezone,
+        "next": upcoming,
+        "deployment": deployment,
+    }
 
 
-def serve_uis(mlflow_port: int, prefect_port: int) -> None:
+def serve_uis(
+    mlflow_port: int, prefect_port: int, on_ready: Callable[[dict[str, Any]], None], *, as_json: bool
+) -> None:
+    """Both UIs until Ctrl-C; ``on_ready`` hears their addresses."""
     from flows.ui import serve
 
-    serve(mlflow_port, prefect_port)
+    serve(mlflow_port, prefect_port, lambda line: click.echo(line, err=as_json), on_ready)
 
 
 def show_store(*, as_json: bool) -> dict[str, Any]:

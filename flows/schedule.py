@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from etude.errors import ExperimentError
@@ -9,7 +10,7 @@ from etude.experiment import Experiment
 from etude.home import home
 
 
-def serve(experiment: Experiment, folder: str, cron: str, timezone: str) -> None:
+def serve(experiment: Experiment, folder: str, cron: str, timezone: str, say: Callable[[str], None]) -> None:
     """Serves the schedule from this process until Ctrl-C, on the embedded Prefect server or the one that is set."""
     from prefect.types.entrypoint import EntrypointType
 
@@ -18,10 +19,7 @@ def serve(experiment: Experiment, folder: str, cron: str, timezone: str) -> None
 
     when = _schedule(cron, timezone)
     with prefect_api(home() / "prefect", scheduler=True) as url:
-        print(
-            f"{experiment.name}: {_next_runs(cron, timezone)}. Prefect at {url}. Ctrl-C ends the schedule.",
-            flush=True,
-        )
+        say(f"served from here, Prefect at {url}; Ctrl-C ends the schedule")
         train.serve(
             name=experiment.name,
             schedule=when,
@@ -48,11 +46,7 @@ def deploy(experiment: Experiment, folder: str, cron: str, timezone: str, pool: 
         work_pool_name=pool,
         concurrency_limit=1,
     )
-    found = str(deployment.apply(work_pool_name=pool))
-    print(
-        f"{experiment.name}: {_next_runs(cron, timezone)}, by the workers of pool {pool}. Deployment {found}."
-    )
-    return found
+    return str(deployment.apply(work_pool_name=pool))
 
 
 def _parameters(experiment: Experiment, folder: str) -> dict[str, Any]:
@@ -76,16 +70,17 @@ def _schedule(cron: str, timezone: str) -> Any:
     except (ValueError, KeyError):
         raise ExperimentError(
             "E112",
-            "--cron needs five fields: minute hour day month weekday",
+            "--cron needs five fields within their ranges: minute hour day month weekday",
             value=cron,
             mend='"0 3 * * *" is 03:00',
         ) from None
     return Cron(cron, timezone=timezone)
 
 
-def _next_runs(cron: str, timezone: str) -> str:
-    first, second = _moments(cron, timezone)
-    return f"next runs {first:%Y-%m-%d %H:%M} and {second:%Y-%m-%d %H:%M} ({timezone})"
+def next_runs(cron: str, timezone: str) -> list[str]:
+    """The next two moments as text. Raises ExperimentError E112 as a schedule would."""
+    _schedule(cron, timezone)
+    return [f"{moment:%Y-%m-%d %H:%M}" for moment in _moments(cron, timezone)]
 
 
 def _moments(cron: str, timezone: str) -> tuple[Any, Any]:

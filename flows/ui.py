@@ -8,9 +8,10 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from etude.errors import EtudeError, InputError
 from etude.home import home
@@ -19,7 +20,12 @@ from tasks import tracking
 START_SECONDS = 120
 
 
-def serve(mlflow_port: int, prefect_port: int) -> None:
+def serve(
+    mlflow_port: int,
+    prefect_port: int,
+    say: Callable[[str], None],
+    on_ready: Callable[[dict[str, Any]], None],
+) -> None:
     """Starts both servers, prints their addresses, and ends with them on Ctrl-C or SIGTERM."""
     uri = tracking.tracking_uri()
     with (
@@ -29,8 +35,9 @@ def serve(mlflow_port: int, prefect_port: int) -> None:
         servers = {"MLflow": (mlflow, _address(mlflow_port)), "Prefect": (prefect, _address(prefect_port))}
         for name, (process, address) in servers.items():
             _wait_until_up(name, process, address)
-            print(f"{name:<8} {address}", flush=True)
-        print("Ctrl-C ends both.", flush=True)
+            say(f"{name:<8} {address}")
+        say("Ctrl-C ends both.")
+        on_ready({name.lower(): address for name, (_, address) in servers.items()})
         while all(process.poll() is None for process in (mlflow, prefect)):
             time.sleep(0.5)
         raise EtudeError(

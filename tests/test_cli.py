@@ -102,7 +102,10 @@ REFUSED: list[tuple[list[str], str]] = [
         ["init", "flowers.csv", "--target", "specie", "-o", "new.yaml"],
         "E076 --target must name a column of the table",
     ),
-    (["schedule", "flowers.yaml", "--cron", "61 3 * * *"], "E112 --cron needs five fields"),
+    (
+        ["schedule", "flowers.yaml", "--cron", "61 3 * * *"],
+        "E112 --cron needs five fields within their ranges",
+    ),
     (
         ["schedule", "flowers.yaml", "--cron", "0 3 * * *", "--timezone", "Mars"],
         "E112 --timezone must name a time zone",
