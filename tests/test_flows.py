@@ -25,7 +25,7 @@ TASKS = ["collect", "clean", "split", "encode", "train", "validate", "test", "re
 MIB = 2**20
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # ends with this file: the other tests start servers of their own
 def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with prefect_api(tmp_path_factory.mktemp("prefect")) as url:
         yield url
