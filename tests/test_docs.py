@@ -46,7 +46,7 @@ def test_the_commands_of_the_readme_run(tmp_path: Path) -> None:
     (tmp_path / "table.csv").write_text(
         "size,price\n" + "".join(f"{i * 37 % 60},{i * 37 % 60 * 3 + i % 7}.5\n" for i in range(60))
     )
-    commands = [line.split("#")[0].split() for block in blocks("") for line in block.splitlines()]
+    commands = [line.split("#")[0].split() for block in blocks("sh") for line in block.splitlines()]
     ours = [command[1:] for command in commands if command[:1] == ["etude"]]
     assert [command[0] for command in ours] == ["init", "check", "run", "rerun", "schedule"]
     etude = str(Path(sys.executable).with_name("etude"))

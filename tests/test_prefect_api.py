@@ -105,7 +105,8 @@ def ended_by(number: signal.Signals, parent: subprocess.Popen[str]) -> list[psut
     servers = servers_of(parent.pid)
     assert len(servers) == 1
     if number == signal.SIGTERM:
-        servers[0].terminate()  # as when a service manager ends all of a service's processes
+        servers[0].terminate()  # as when a service manager ends all processes of a service
+        assert psutil.wait_procs(servers, timeout=1.5)[0] == []
     os.killpg(parent.pid, number)  # as from a terminal
     assert parent.wait(LIMIT) == ENDS[number]
     parent.communicate()
@@ -143,16 +144,19 @@ def test_a_flow_in_a_fresh_interpreter_is_recorded_quietly_and_leaves_the_users_
     ]
 
 
-def test_an_import_makes_no_folder_and_says_nothing(tmp_path: Path) -> None:
+def test_an_import_on_a_terminal_makes_no_folder_and_says_nothing(tmp_path: Path) -> None:
     environment = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
+    ours, theirs = os.openpty()
     done = subprocess.run(
-        [sys.executable, "-c", "import tasks.embedded_flow"],
+        [sys.executable, "-c", "import tasks.embedded_flow; print('done')"],
         env=environment | {"HOME": str(tmp_path)},
         cwd=tmp_path,
-        capture_output=True,
-        text=True,
+        stdout=theirs,
+        stderr=theirs,
     )
-    assert (done.returncode, done.stdout + done.stderr, list(tmp_path.iterdir())) == (0, "", [])
+    os.close(theirs)
+    with os.fdopen(ours, "rb", buffering=0) as terminal:
+        assert (done.returncode, terminal.read(4096), list(tmp_path.iterdir())) == (0, b"done\r\n", [])
 
 
 def test_states_that_wait_for_the_database_are_recorded_before_the_server_ends(home: Path) -> None:
@@ -168,9 +172,11 @@ def test_states_that_wait_for_the_database_are_recorded_before_the_server_ends(h
             home / "prefect" / "prefect.db", isolation_level=None, check_same_thread=False
         )
         somebody.execute("begin immediate")
-        threading.Timer(2.0, somebody.close).start()
-        for _ in range(60):
-            wait()
+        try:
+            for _ in range(60):
+                wait()
+        finally:
+            threading.Timer(1.5, somebody.close).start()
     recorded = rows(
         home, "select count(*) from task_run where name like 'wait%' and state_name = 'Completed'"
     )
