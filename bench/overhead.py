@@ -1,6 +1,6 @@
 """Whole-process CPU and wall seconds of `etude run` beside the plain torch script with MLflow, in one sitting.
 
-    python bench/overhead.py            # 5 rounds, about 8 minutes; writes bench/results/overhead.json
+    python bench/overhead.py            # 5 rounds, about 10 minutes; writes bench/results/overhead.json
     python bench/overhead.py --profile  # what `etude run` imports, and the seconds of each task
 
 CPU is user + system of the whole process tree, the embedded Prefect server included. The arms of a round
@@ -39,7 +39,6 @@ ETUDE = ("-c", "import sys; from flows.cli import main; sys.exit(main())", "run"
 ARMS = ("plain", "etude, server up", "etude, ephemeral server")
 CPU_RATIO_TARGETS = {"etude, server up": 1.3, "etude, ephemeral server": 2.2}
 SAMPLE_SECONDS = 0.25
-PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 EXPERIMENT = """\
 name: breast_cancer
 seed: 0
@@ -104,7 +103,7 @@ def environment() -> dict[str, str]:
 
 def adopt_orphans() -> None:
     """From now on what outlives a measured process becomes our child, so that its CPU is counted too."""
-    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
 
 
 def reap_orphans(server: Server) -> list[Any]:
@@ -257,8 +256,8 @@ def compare(experiment: Path, server: Server, count: int, folder: Path) -> None:
     records = [r for mode in ("warm", "cold") for r in rounds(mode, count, folder, experiment, server)]
     summary = summarise(records)
     print(table(summary))
-    document = {"machine": facts, "rounds": count, "table": "569 x 30", "summary": summary, "runs": records}
-    RESULTS.write_text(json.dumps(document, indent=1) + "\n")
+    found = {"machine": facts, "rounds": count, "table": "569 x 30", "summary": summary, "runs": records}
+    RESULTS.write_text(json.dumps(found, indent=1) + "\n")
 
 
 def profile(experiment: Path, server: Server, folder: Path) -> None:
