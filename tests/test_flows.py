@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -63,14 +64,20 @@ def artifacts(place: Path, run_id: str) -> set[str]:
     return found
 
 
-def prefect_state(flow_run_id: str) -> tuple[Any, list[Any]]:
+def prefect_state(flow_run_id: str, tasks: int = 0) -> tuple[Any, list[Any]]:
+    """The flow run and its task runs, which the server writes down some time after the flow has ended."""
     from prefect import get_client
     from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 
     with get_client(sync_client=True) as prefect:
         flow_run = prefect.read_flow_run(UUID(flow_run_id))
         mine = FlowRunFilter(id=FlowRunFilterId(any_=[UUID(flow_run_id)]))
-        return flow_run, prefect.read_task_runs(flow_run_filter=mine)
+        patience = time.monotonic() + 60
+        while len(task_runs := prefect.read_task_runs(flow_run_filter=mine)) < tasks:
+            if time.monotonic() > patience:
+                break
+            time.sleep(0.2)
+        return flow_run, task_runs
 
 
 def test_a_green_run_logs_what_every_task_found(place: Path) -> None:
@@ -127,7 +134,7 @@ def test_every_epoch_is_a_point_of_each_metric(place: Path) -> None:
 def test_mlflow_and_prefect_know_each_other_and_the_edges_are_kept(place: Path) -> None:
     result = run(place)
     flow_run_id = client(place).get_run(result.run_id).data.tags["prefect.flow_run_id"]
-    flow_run, task_runs = prefect_state(flow_run_id)
+    flow_run, task_runs = prefect_state(flow_run_id, tasks=len(TASKS))
     assert f"mlflow:{result.run_id}" in flow_run.tags
     assert flow_run.state.is_completed()
 
