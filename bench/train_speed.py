@@ -25,10 +25,12 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from etude import evaluation, networks, training
-from etude.checkpoint import Checkpoints
+from etude.evaluation import metrics as evaluation
 from etude.experiment import Network, Train
-from etude.training import Part
+from etude.networks import tabular as networks
+from etude.training import fitting as training
+from etude.training.checkpoint import Checkpoints
+from etude.training.fitting import Part
 
 RESULTS = Path(__file__).parent / "results" / "train_speed.json"
 BLOCK_ROWS = 256

@@ -116,7 +116,7 @@ def described_columns(schema: bytes) -> list[dict[str, Any]]:
     """Name, kind and evidence of every column."""
     import json
 
-    from etude.schema import Schema
+    from etude.columns.schema import Schema
 
     return [
         {"name": c.name, "kind": c.kind, "evidence": c.evidence}

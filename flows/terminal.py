@@ -14,7 +14,7 @@ from rich.table import Table
 from tasks.progress import Done, Listener, listening
 
 if TYPE_CHECKING:
-    from etude.training import Epoch
+    from etude.training.fitting import Epoch
     from tasks.result import RunResult
     from tasks.run import Run
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import hashlib
-import importlib.util
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -102,7 +101,7 @@ def templates() -> dict[str, bytes]:
     """The library's files that are no modules, by name."""
     import etude
 
-    return {path.name: path.read_bytes() for path in Path(etude.__file__).parent.glob("templates/*")}
+    return {path.name: path.read_bytes() for path in Path(etude.__file__).parent.glob("report/templates/*")}
 
 
 def _closure(module: str) -> dict[str, bytes]:
@@ -110,31 +109,30 @@ def _closure(module: str) -> dict[str, bytes]:
     waiting = [module]
     while waiting:
         name = waiting.pop()
-        spec = importlib.util.find_spec(name) if name not in found else None
-        if spec is None or spec.origin is None:
-            continue
-        found[name] = Path(spec.origin).read_bytes()
-        waiting += _imported(found[name])
+        path = _source_file(name) if name not in found else None
+        if path is not None:
+            found[name] = path.read_bytes()
+            waiting += _imported(found[name])
     return found
 
 
 def _imported(source: bytes) -> list[str]:
-    """The etude modules that a source imports, also inside functions."""
+    """What a source imports from etude, also inside functions: modules, and names that may be modules."""
     names = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
             names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    return [name for name in names if name.split(".")[0] == "etude" and _is_module(name)]
+    return [name for name in names if name.split(".")[0] == "etude"]
 
 
-@cache
-def _is_module(name: str) -> bool:
-    try:
-        return importlib.util.find_spec(name) is not None
-    except ModuleNotFoundError:
-        return False
+def _source_file(module: str) -> Path | None:
+    """Where a module of etude stands; None if there is none. (``find_spec`` would import its parents.)"""
+    import etude
+
+    stem = Path(etude.__file__).parent.joinpath(*module.split(".")[1:])
+    return next((p for p in (stem.with_suffix(".py"), stem / "__init__.py") if p.is_file()), None)
 
 
 def _keep(run: Run, key: str, outcome: Outcome[Any]) -> None:

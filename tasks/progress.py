@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from etude.training import Epoch
+    from etude.training.fitting import Epoch
     from etude.verdicts import Verdict
     from tasks.run import Run
 

@@ -10,7 +10,7 @@ from prefect.cache_policies import NO_CACHE
 from etude.outcome import Point
 from etude.steps.encode import Encodings
 from etude.steps.train import Trained, train
-from etude.training import Epoch
+from etude.training.fitting import Epoch
 from tasks import tracking
 from tasks.perform import perform
 from tasks.progress import listener

@@ -8,10 +8,10 @@ import tracemalloc
 
 import pytest
 
-from etude.archives import Limited, opened_gzip
 from etude.errors import DataError
 from etude.experiment import Data
-from etude.reading import read
+from etude.reading.any_table import read
+from etude.reading.archives import Limited, opened_gzip
 
 
 def test_a_bomb_is_refused_after_a_small_part_of_it(tmp_path):

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from etude import weights
-from etude.averaging import MovingAverage
-from etude.optimizer import FlatParameters
+from etude.training import weights
+from etude.training.averaging import MovingAverage
+from etude.training.optimizer import FlatParameters
 
 
 def network() -> torch.nn.Module:

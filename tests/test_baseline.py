@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from etude.baseline import class_share_baseline, mean_baseline
-from etude.evaluation import classification_metrics, regression_metrics
+from etude.evaluation.baseline import class_share_baseline, mean_baseline
+from etude.evaluation.metrics import classification_metrics, regression_metrics
 
 
 def test_class_shares_predict_the_majority_class_and_the_least_log_loss_without_features() -> None:

@@ -12,13 +12,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from etude import training, weights
-from etude.checkpoint import Checkpoints, State
-from etude.dropout import Dropout
 from etude.errors import DiskFullError
 from etude.experiment import Train
-from etude.networks import Linear, initialise
-from etude.training import Fitted, Recipe
+from etude.networks.dropout import Dropout
+from etude.networks.tabular import Linear, initialise
+from etude.training import fitting as training
+from etude.training import weights
+from etude.training.checkpoint import Checkpoints, State
+from etude.training.fitting import Fitted, Recipe
 from tests.test_training import bits, table
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -226,7 +227,7 @@ def test_a_file_that_was_never_a_checkpoint_is_not_used_although_its_digest_fits
 
 def test_a_newer_format_is_not_read(tmp_path, whole, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr("etude.checkpoint.FORMAT_VERSION", 2)
+        patch.setattr("etude.training.checkpoint.FORMAT_VERSION", 2)
         interrupted(tmp_path, 3)
     with pytest.warns(RuntimeWarning, match="it differs in format 2"):
         assert bits(fitted(checkpoints=seldom(tmp_path))) == whole
@@ -262,7 +263,7 @@ def test_a_write_that_fails_leaves_the_checkpoint_before_it(tmp_path, whole, mon
         raise DiskFullError("E121", "a write needs room on the disk")
 
     with monkeypatch.context() as patch:
-        patch.setattr("etude.checkpoint.write_atomically", full)
+        patch.setattr("etude.training.checkpoint.write_atomically", full)
         with pytest.raises(DiskFullError):
             fitted(tmp_path)
     steps: list[None] = []
@@ -273,7 +274,7 @@ def test_a_write_that_fails_leaves_the_checkpoint_before_it(tmp_path, whole, mon
 CHILD = """
 import sys, time
 from pathlib import Path
-from etude.checkpoint import Checkpoints
+from etude.training.checkpoint import Checkpoints
 from tests.test_checkpoint import bits, fitted
 
 def after_step():

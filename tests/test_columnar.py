@@ -12,10 +12,10 @@ import pyarrow as pa
 import pytest
 from pyarrow import feather, parquet
 
-from etude import memory
 from etude.errors import DataError
 from etude.experiment import Data
-from etude.reading import RawTable, read
+from etude.reading import memory
+from etude.reading.any_table import RawTable, read
 
 
 def parquet_bytes(table: pa.Table, **options: object) -> bytes:
@@ -124,13 +124,13 @@ def test_a_damaged_file_is_refused(tmp_path):
 
 
 def test_a_table_that_does_not_fit_is_refused_with_the_estimate(tmp_path, monkeypatch):
-    monkeypatch.setattr("etude.columnar.free_bytes", lambda: 10_000)
+    monkeypatch.setattr("etude.reading.columnar.free_bytes", lambda: 10_000)
     with pytest.raises(DataError, match=r"E017 .*GiB needed"):
         reading(tmp_path, parquet_bytes(pa.table({"a": list(range(50_000))})))
 
 
 def test_absurd_declarations_are_refused_before_reading(tmp_path, monkeypatch):
-    monkeypatch.setattr("etude.columnar.free_bytes", lambda: 10)
+    monkeypatch.setattr("etude.reading.columnar.free_bytes", lambda: 10)
     with pytest.raises(DataError, match=r"E041 .*50,000 rows in 1 row groups"):
         reading(tmp_path, parquet_bytes(pa.table({"a": [1] * 50_000})))
 
@@ -144,13 +144,13 @@ def test_equal_names_and_no_rows_are_refused(tmp_path):
 
 
 def test_a_text_that_does_not_fit_is_refused_with_the_estimate(tmp_path, monkeypatch):
-    monkeypatch.setattr("etude.file_formats.free_bytes", lambda: 1_000)
+    monkeypatch.setattr("etude.reading.file_formats.free_bytes", lambda: 1_000)
     with pytest.raises(DataError, match="E017"):
         reading(tmp_path, b"a,b\n" + b"1,2\n" * 1000, "t.csv")
 
 
 def test_a_packed_text_that_does_not_fit_is_refused_while_it_is_read(tmp_path, monkeypatch):
-    monkeypatch.setattr("etude.file_formats.free_bytes", lambda: 1_000)
+    monkeypatch.setattr("etude.reading.file_formats.free_bytes", lambda: 1_000)
     with pytest.raises(DataError, match="E017"):
         reading(tmp_path, gzip.compress(b"a,b\n" + b"1,2\n" * 1000), "t.csv.gz")
 

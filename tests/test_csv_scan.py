@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from etude.csv_dialect import Dialect
-from etude.csv_scan import scan
-from etude.csv_strict import read_records
 from etude.errors import DataError
+from etude.reading.csv_dialect import Dialect
+from etude.reading.csv_scan import scan
+from etude.reading.csv_strict import read_records
 
 ANY_TEXT = st.text(st.sampled_from('ab,;"\n\r é'), max_size=40)
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from etude import csv_strict
 from etude.errors import DataError, InputError
 from etude.experiment import Data
-from etude.reading import read
+from etude.reading import csv_strict
+from etude.reading.any_table import read
 
 NASTY = st.text(st.sampled_from("ab0.-\"';,\t|\\ \n\r#=é€😀"), max_size=8)
 USUAL = st.sampled_from(["", "1", "2.5", "x", "NA", "red", "2020-01-01", "a b", "it's", "1,5", "Total"])

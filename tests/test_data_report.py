@@ -9,11 +9,11 @@ import pyarrow as pa
 import pytest
 
 from etude.cleaning import RuleResult
-from etude.column import Column
-from etude.column_facts import ColumnFacts, column_facts
-from etude.data_overview import data_overview
-from etude.data_report import COLUMNS_UP_TO, DataReport, html, percent
+from etude.columns.column import Column
 from etude.experiment import Kind
+from etude.report.column_facts import ColumnFacts, column_facts
+from etude.report.data_overview import data_overview
+from etude.report.data_report import COLUMNS_UP_TO, DataReport, html, percent
 
 HOSTILE = [
     "<script>alert(1)</script>",

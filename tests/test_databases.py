@@ -15,7 +15,7 @@ import pytest
 
 from etude.errors import DataError, ExperimentError
 from etude.experiment import Data
-from etude.reading import RawTable, read
+from etude.reading.any_table import RawTable, read
 
 QUERY = "SELECT id, name, size FROM people ORDER BY id"
 ROWS = [{"id": 1, "name": "Ann", "size": 1.5}, {"id": 2, "name": None, "size": 2.5}]

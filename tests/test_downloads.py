@@ -11,10 +11,10 @@ from typing import ClassVar
 
 import pytest
 
-from etude import downloads
 from etude.errors import DataError, ExperimentError
 from etude.experiment import Data
-from etude.reading import RawTable, read
+from etude.reading import downloads
+from etude.reading.any_table import RawTable, read
 
 TABLE = b"a,b\n1,2\n3,4\n"
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from etude.dropout import Dropout, draw_from
+from etude.networks.dropout import Dropout, draw_from
 
 
 def dropout(share: float, seed: int = 0) -> Dropout:

@@ -12,8 +12,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from etude import encoder_file, encoding
-from etude.encoding import Encoder
+from etude.encoding import encoder as encoding
+from etude.encoding import encoder_file
+from etude.encoding.encoder import Encoder
 from etude.errors import DataError
 from etude.experiment import Data
 

@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from etude.encode_categories import MISSING, UNKNOWN, fit_categories
+from etude.encoding.categories import MISSING, UNKNOWN, fit_categories
 from etude.errors import DataError
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from etude.encode_dates import fit_dates
+from etude.encoding.dates import fit_dates
 from etude.errors import DataError
 
 

@@ -4,9 +4,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from etude.encoding.leave_out import refuse_copy, row_number_reason
+from etude.encoding.target import Target
 from etude.errors import DataError
-from etude.leave_out import refuse_copy, row_number_reason
-from etude.target import Target
 
 SHUFFLED = np.random.default_rng(0).permutation(300)
 CLASSES = Target("y", "classification", ("a", "b"))

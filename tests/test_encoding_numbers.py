@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from etude.encode_numbers import fit_numbers
+from etude.encoding.numbers import fit_numbers
 from etude.errors import DataError
 
 EXTREMES = [1e308, -1e308, 5e-324, -0.0, 0.0, float("inf"), float("-inf"), 1.7976931348623157e308]

@@ -5,8 +5,8 @@ import pyarrow as pa
 import pytest
 from threadpoolctl import threadpool_limits
 
-from etude import encode_text
-from etude.encode_text import fit_text
+from etude.encoding import text as encode_text
+from etude.encoding.text import fit_text
 
 OFFERS = ["win", "free", "prize", "claim", "now", "cash", "urgent", "call"]
 NOTHING = "no word or piece of a word that two train rows have tells its texts apart"

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from sklearn import metrics as sklearn
 
-from etude.evaluation import classification_metrics, confusion_counts, regression_metrics, score_name
-from etude.ranking import linearised_roc_auc
+from etude.evaluation.metrics import classification_metrics, confusion_counts, regression_metrics, score_name
+from etude.evaluation.ranking import linearised_roc_auc
 
 
 def made(rows: int, classes: int, seed: int = 0, *, ties: bool = False) -> tuple[np.ndarray, np.ndarray]:
@@ -141,7 +141,7 @@ def test_every_defined_metric_has_an_interval_around_it_when_a_seed_is_given(cla
 def test_the_linearised_auc_gives_the_exact_ones_interval(monkeypatch: pytest.MonkeyPatch) -> None:
     labels, probabilities = made(6_000, 3, ties=True)
     exact = classification_metrics(labels, probabilities, seed=1)["roc_auc"]
-    monkeypatch.setattr("etude.evaluation.EXACT_ELEMENTS", 0)
+    monkeypatch.setattr("etude.evaluation.metrics.EXACT_ELEMENTS", 0)
     linearised = classification_metrics(labels, probabilities, seed=1)["roc_auc"]
     assert exact.value == linearised.value
     assert exact.interval is not None
@@ -166,7 +166,7 @@ def test_the_confusion_matrix_is_scikit_learns() -> None:
 
 def test_metrics_after_an_epoch_cost_little_and_import_neither_sklearn_nor_scipy() -> None:
     code = (
-        "import sys, numpy as np; from etude.evaluation import *\n"
+        "import sys, numpy as np; from etude.evaluation.metrics import *\n"
         "classification_metrics(np.array([0, 1]), np.full((2, 2), 0.5), seed=0)\n"
         "print([m for m in sys.modules if m.split('.')[0] in ('sklearn', 'scipy', 'pandas', 'torch')])"
     )

@@ -10,7 +10,7 @@ import pytest
 
 from etude.errors import DataError
 from etude.experiment import Data
-from etude.reading import RawTable, read
+from etude.reading.any_table import RawTable, read
 
 openpyxl = pytest.importorskip("openpyxl")
 

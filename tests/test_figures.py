@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from etude.figure_canvas import ORANGE, drawn, safe_labels, safe_text, short
-from etude.figures import confusion_matrix, learning_curve, residuals
+from etude.report.figure_canvas import ORANGE, drawn, safe_labels, safe_text, short
+from etude.report.figures import confusion_matrix, learning_curve, residuals
 
 HOSTILE = [
     "$x_1^{2$",
@@ -84,7 +84,7 @@ def test_bytes_do_not_depend_on_the_users_matplotlib_settings_and_leave_them_alo
 
 def test_pyplot_is_never_imported_and_nothing_heavy_before_the_first_figure() -> None:
     code = (
-        "import sys, etude.figures as f, etude.data_overview, etude.data_report\n"
+        "import sys, etude.report.figures as f, etude.report.data_overview, etude.report.data_report\n"
         "assert not any(m.startswith(('matplotlib', 'jinja2', 'pyarrow')) for m in sys.modules)\n"
         "import numpy as np; f.residuals(np.arange(9.0), np.arange(9.0))\n"
         "assert 'matplotlib.figure' in sys.modules; assert 'matplotlib.pyplot' not in sys.modules"

@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch.utils import deterministic
 
-from etude import inference, networks
 from etude.experiment import Network
+from etude.networks import tabular as networks
+from etude.training import inference
 
 
 def network(kind: str, hidden: tuple[int, ...] = (33, 20), outputs: int = 3) -> torch.nn.Module:

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from etude.intervals import Interval, Statistic, bootstrap, weighted_mean, wilson
-from etude.ranking import roc_auc
+from etude.evaluation.intervals import Interval, Statistic, bootstrap, weighted_mean, wilson
+from etude.evaluation.ranking import roc_auc
 from etude.seeds import derived
 
 
@@ -102,7 +102,7 @@ def test_the_grouped_jackknife_moves_the_limits_by_less_than_a_fiftieth_of_the_w
 ) -> None:
     values = skewed(4_001) ** 3
     grouped = bootstrap(weighted_mean(values), ones(4_001), seed=3, name="m")
-    monkeypatch.setattr("etude.intervals.EXACT_JACKKNIFE_ROWS", 10_000)
+    monkeypatch.setattr("etude.evaluation.intervals.EXACT_JACKKNIFE_ROWS", 10_000)
     exact = bootstrap(weighted_mean(values), ones(4_001), seed=3, name="m")
     assert grouped is not None
     assert exact is not None

@@ -10,11 +10,14 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from etude import parsing, reading, schema, snapshot, splitting
+from etude import snapshot
+from etude.columns import parsing, schema
 from etude.errors import EtudeError
 from etude.experiment import Experiment
 from etude.experiment_file import load
 from etude.outcome import Outcome
+from etude.reading import any_table as reading
+from etude.splitting import deal as splitting
 from etude.steps.clean import Cleaned, clean
 from etude.steps.collect import collect
 from etude.steps.encode import Encodings, encode

@@ -14,7 +14,7 @@ import pytest
 
 from etude.errors import DataError
 from etude.experiment import Data
-from etude.reading import read
+from etude.reading.any_table import read
 
 TABLE = "a,b\n1,2\n"
 
@@ -67,7 +67,7 @@ def test_a_file_that_this_user_may_not_read_is_refused_with_uid_and_mode():
     (folder / "t.csv").write_text(TABLE)
     (folder / "t.csv").chmod(0o200)
     code = "import os, sys; from pathlib import Path\n"
-    code += "from etude.reading import read; from etude.experiment import Data; import pyarrow\n"
+    code += "from etude.reading.any_table import read; from etude.experiment import Data; import pyarrow\n"
     code += "if os.getuid() == 0: os.setuid(65534)\n"
     code += "try: read(Data(source='t.csv', target='a'), Path(sys.argv[1]))\n"
     code += "except Exception as error: print(error)\n"

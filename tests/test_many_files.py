@@ -11,7 +11,7 @@ from pyarrow import parquet
 
 from etude.errors import DataError
 from etude.experiment import Data
-from etude.reading import RawTable, read
+from etude.reading.any_table import RawTable, read
 
 
 @pytest.fixture

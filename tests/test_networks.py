@@ -5,10 +5,11 @@ import math
 import pytest
 import torch
 
-from etude import networks, weights
-from etude.dropout import Dropout
 from etude.errors import DataError
 from etude.experiment import Network
+from etude.networks import tabular as networks
+from etude.networks.dropout import Dropout
+from etude.training import weights
 
 
 def build(

@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 
-from etude.optimizer import ALIGNMENT, AdamW, FlatParameters
+from etude.training.optimizer import ALIGNMENT, AdamW, FlatParameters
 
 
 def network() -> torch.nn.Module:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from etude.overfitting import judge
+from etude.evaluation.overfitting import judge
 from etude.verdicts import Verdict
 
 

@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from etude.column import canonical_type
+from etude.columns.column import canonical_type
+from etude.columns.parsing import from_frame, parse
+from etude.columns.schema import infer
 from etude.errors import DataError
 from etude.experiment import Data
-from etude.parsing import from_frame, parse
-from etude.schema import infer
 
 
 def data(**more) -> Data:

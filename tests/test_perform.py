@@ -43,7 +43,7 @@ def test_every_input_changes_the_key() -> None:
 def test_the_sources_that_a_step_uses_change_its_key_and_others_do_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    used, unused = "etude.row_hash", "etude.networks"
+    used, unused = "etude.row_hash", "etude.networks.tabular"
     assert used in perform._closure(split.__module__), "a helper that is imported inside a function"
     assert unused not in perform._closure(split.__module__)
     first = key(CLEANED, DATA, Split(), 0)

@@ -14,7 +14,7 @@ import pytest
 
 from etude.errors import DataError, ExperimentError
 from etude.experiment import Data
-from etude.reading import RawTable, read, read_frame
+from etude.reading.any_table import RawTable, read, read_frame
 
 CLEAN = "name,age,city\nAnn,31,Oslo\nBob,42,Rome\nCy,,Bern\n"
 ROWS = [

@@ -15,10 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow import feather, parquet
 
-from etude import csv_strict
 from etude.errors import InputError
 from etude.experiment import Data
-from etude.reading import read
+from etude.reading import csv_strict
+from etude.reading.any_table import read
 
 TEXT = "id,when,text\n" + "".join(f'{i},2024-01-0{i % 9 + 1},"né {i}, ""x""\n"\n' for i in range(30))
 TABLE = pa.table({"a": [1, None, 3] * 20, "b": ["x", "y", None] * 20, "c": [True, False, None] * 20})

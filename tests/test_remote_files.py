@@ -11,10 +11,10 @@ from typing import Any
 import fsspec
 import pytest
 
-from etude.byte_streams import write_piece
 from etude.errors import DataError, DiskFullError, ExperimentError
 from etude.experiment import Data
-from etude.reading import RawTable, read
+from etude.reading.any_table import RawTable, read
+from etude.reading.byte_streams import write_piece
 
 TABLE = b"a,b\n1,2\n3,4\n"
 

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from etude.recipe import Recipe
-from etude.schedule import Schedule
+from etude.training.recipe import Recipe
+from etude.training.schedule import Schedule
 
 
 def rates(schedule: Schedule) -> list[float]:

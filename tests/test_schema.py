@@ -7,9 +7,9 @@ import json
 import pyarrow as pa
 import pytest
 
+from etude.columns.schema import Column, Schema, infer
 from etude.errors import DataError, EtudeError, ExperimentError
 from etude.experiment import Data
-from etude.schema import Column, Schema, infer
 
 
 def column_of(values, target=False, **data) -> Column:

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from etude import reading
+from etude.columns.parsing import from_frame, parse
+from etude.columns.schema import infer
 from etude.experiment import Data
-from etude.parsing import from_frame, parse
-from etude.schema import infer
+from etude.reading import any_table as reading
 from etude.snapshot import digest, from_bytes, row_hashes, to_bytes
 
 ROWS = 12_000

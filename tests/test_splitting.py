@@ -6,8 +6,8 @@ import pytest
 
 from etude.errors import DataError
 from etude.experiment import Split
-from etude.split_certificate import certificate
-from etude.splitting import PARTS, Rows, deal
+from etude.splitting.certificate import certificate
+from etude.splitting.deal import PARTS, Rows, deal
 
 
 def rows(n: int, classes: int = 3, start: int = 0, column: list[object] | None = None) -> Rows:

@@ -4,9 +4,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from etude import target
+from etude.encoding import target
+from etude.encoding.target import Target
 from etude.errors import DataError
-from etude.target import Target
 
 
 def column(values, kind=None):

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from etude.errors import DataError
-from etude.text_encoding import Encoding, Utf8Text, find_encoding, line_ends
+from etude.reading.text_encoding import Encoding, Utf8Text, find_encoding, line_ends
 
 
 def read_in_pieces(content: bytes, encoding: str, size: int, mark: bytes = b"") -> bytes:

@@ -12,14 +12,16 @@ import pytest
 import torch
 from torch.utils import deterministic
 
-from etude import inference, networks, training, weights
 from etude.errors import DataError
 from etude.experiment import Network, Train
-from etude.loop import Loop
-from etude.objective import Objective
-from etude.optimizer import AdamW, FlatParameters
-from etude.schedule import Schedule
-from etude.training import Epoch, Fitted, Part, Recipe, TrainingDivergedError
+from etude.networks import tabular as networks
+from etude.training import fitting as training
+from etude.training import inference, weights
+from etude.training.fitting import Epoch, Fitted, Part, Recipe, TrainingDivergedError
+from etude.training.loop import Loop
+from etude.training.objective import Objective
+from etude.training.optimizer import AdamW, FlatParameters
+from etude.training.schedule import Schedule
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from etude import weights
+from etude.training import weights
 
 
 def state() -> dict[str, torch.Tensor]:

@@ -7,15 +7,16 @@ from pathlib import Path
 
 import yaml
 
+from etude.columns.schema import Column, Schema
 from etude.errors import DataError, nearest, shown
 from etude.experiment import Data
-from etude.schema import Column, Schema
 
 
 def draft(source: str, target: str, *, shown_source: str | None = None) -> str:
     """The text of an experiment file that runs as it stands. Raises DataError as a run would."""
-    from etude import parsing, reading, schema
-    from etude import target as targets
+    from etude.columns import parsing, schema
+    from etude.encoding import target as targets
+    from etude.reading import any_table as reading
 
     data = Data(source=source, target=target)
     raw = reading.read(data, Path.cwd())

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import torch
 
-    from etude.encoding import Encoder
+    from etude.columns.schema import Schema
+    from etude.encoding.encoder import Encoder
     from etude.experiment import Network
-    from etude.schema import Schema
 
 FORMAT_VERSION = 1
 
@@ -56,7 +56,7 @@ class Model:
 
     def parsed(self, rows: pd.DataFrame) -> pa.Table:
         """The canonical table of the columns that the encoder reads."""
-        from etude import parsing
+        from etude.columns import parsing
 
         needed = [column.name for column in self.encoder.columns]
         missing = [name for name in needed if name not in rows.columns]
@@ -73,7 +73,7 @@ class Model:
         """The network's outputs for canonical rows, float32[n, outputs], the same bits for a row in any company."""
         import torch
 
-        from etude import inference
+        from etude.training import inference
 
         encoded = self.encoder.transform(table)
         with inference.exact(self.threads):
@@ -122,10 +122,11 @@ def folder_files(
 
 def from_files(files: Mapping[str, bytes]) -> Model:
     """The model of a folder's files. Raises EtudeError E130 for a format that this version does not read."""
-    from etude import networks, weights
-    from etude.encoding import Encoder
+    from etude.columns.schema import Schema
+    from etude.encoding.encoder import Encoder
     from etude.experiment import Network
-    from etude.schema import Schema
+    from etude.networks import tabular as networks
+    from etude.training import weights
 
     described = json.loads(files["model.json"])
     if described["format"] != FORMAT_VERSION:

@@ -32,11 +32,12 @@ class Cleaned:
 
 def clean(store: Store, collected: Collected, data: Data, rules: Clean) -> Outcome[Cleaned]:
     """The table after the rules. Raises DataError: E078 and E055 by the rules, E080-E087 by the target."""
-    from etude import snapshot, target
-    from etude.column_facts import column_facts
-    from etude.data_overview import data_overview
-    from etude.data_report import DataReport, html
-    from etude.schema import Schema
+    from etude import snapshot
+    from etude.columns.schema import Schema
+    from etude.encoding import target
+    from etude.report.column_facts import column_facts
+    from etude.report.data_overview import data_overview
+    from etude.report.data_report import DataReport, html
 
     table = snapshot.from_bytes(store.get(collected.table))
     schema = Schema.from_json(json.loads(store.get(collected.schema)))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from etude.experiment import Data, Split
-    from etude.reading import RawTable
+    from etude.reading.any_table import RawTable
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,9 @@ def collect(
     """
     if isinstance(given, Snapshot):
         return _restored(store, given)
-    from etude import parsing, reading, schema, snapshot
+    from etude import snapshot
+    from etude.columns import parsing, schema
+    from etude.reading import any_table as reading
 
     raw = reading.read(data, Path(folder)) if given is None else reading.read_frame(given)
     _check_names(raw, data, split)
@@ -103,7 +105,7 @@ def _outcome(
 
 def _warnings(store: Store, kept: Snapshot) -> tuple[str, ...]:
     """What the schema found odd in a column and went on with."""
-    from etude.schema import Schema
+    from etude.columns.schema import Schema
 
     columns = Schema.from_json(json.loads(store.get(kept.schema))).columns
     return tuple(f"column {shown(column.name)}: {column.warning}" for column in columns if column.warning)

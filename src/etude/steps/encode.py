@@ -20,7 +20,7 @@ from etude.store import Ref, Store
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from etude.encoding import Encoder
+    from etude.encoding.encoder import Encoder
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,9 @@ def encode(
     store: Store, cleaned: Cleaned, parts: Parts, data: Data, settings: Split, seed: int
 ) -> Outcome[Encodings]:
     """Numbers for the network. Raises DataError: E097 a copy of the target, E060 no usable column."""
-    from etude import encoding, snapshot
-    from etude.schema import Schema
+    from etude import snapshot
+    from etude.columns.schema import Schema
+    from etude.encoding import encoder as encoding
 
     table = snapshot.from_bytes(store.get(cleaned.table))
     schema = Schema.from_json(json.loads(store.get(cleaned.schema)))

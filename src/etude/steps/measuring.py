@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from etude.model import probabilities
 
 if TYPE_CHECKING:
-    from etude.evaluation import Metric
-    from etude.target import Target
+    from etude.encoding.target import Target
+    from etude.evaluation.metrics import Metric
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Measured:
 
 def measured(target: Target, truth: NDArray[Any], outputs: NDArray[np.float32], seed: int) -> Measured:
     """The metrics of float32[n, outputs] against the encoded targets, with intervals."""
-    from etude.evaluation import classification_metrics, regression_metrics, score_name
+    from etude.evaluation.metrics import classification_metrics, regression_metrics, score_name
 
     if target.task == "classification":
         shares = probabilities(outputs)
@@ -42,8 +42,8 @@ def measured(target: Target, truth: NDArray[Any], outputs: NDArray[np.float32], 
 
 def baseline(target: Target, train: NDArray[Any], truth: NDArray[Any], seed: int) -> Measured:
     """The same metrics for the majority class (the class shares of train), or for the mean of train."""
-    from etude.baseline import class_share_baseline, mean_baseline
-    from etude.evaluation import classification_metrics, regression_metrics, score_name
+    from etude.evaluation.baseline import class_share_baseline, mean_baseline
+    from etude.evaluation.metrics import classification_metrics, regression_metrics, score_name
 
     rows = len(truth)
     if target.task == "classification":

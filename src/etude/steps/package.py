@@ -44,9 +44,9 @@ def package(
 ) -> Outcome[Packaged]:
     """The model of this run. Raises EtudeError E130 when the packed model does not answer raw rows."""
     from etude import model, snapshot
-    from etude.encoding import Encoder
+    from etude.columns.schema import Schema
+    from etude.encoding.encoder import Encoder
     from etude.experiment import digest_of
-    from etude.schema import Schema
 
     schema = Schema.from_json(json.loads(store.get(collected.schema)))
     encoder_bytes = store.get(encodings.encoder)

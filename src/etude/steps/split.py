@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from etude import splitting
 from etude.cleaning import used_columns
 from etude.errors import EtudeError
 from etude.experiment import Data, Split, digest_of
 from etude.outcome import Outcome, Record, put_files
-from etude.split_certificate import certificate
+from etude.splitting import deal as splitting
+from etude.splitting.certificate import certificate
 from etude.steps.clean import Cleaned
 from etude.store import Ref, Store
 

@@ -18,7 +18,7 @@ from etude.steps.validate import Validated
 from etude.store import Ref, Store
 
 if TYPE_CHECKING:
-    from etude.encoding import Encoder
+    from etude.encoding.encoder import Encoder
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,9 @@ def test(
     """The test metrics with intervals beside the baseline's. ``validated`` is asked for so that it comes first."""
     from safetensors.numpy import save
 
-    from etude import inference, snapshot
-    from etude.encoding import Encoder
+    from etude import snapshot
+    from etude.encoding.encoder import Encoder
+    from etude.training import inference
 
     encoder = Encoder.from_bytes(store.get(encodings.encoder))
     table = snapshot.from_bytes(store.get(cleaned.table)).take(positions(store, parts)["test"])
@@ -105,8 +106,8 @@ def _record(
 
 
 def _picture(encoder: Encoder, found: Measured) -> tuple[str, bytes]:
-    from etude.evaluation import confusion_counts
-    from etude.figures import confusion_matrix, residuals
+    from etude.evaluation.metrics import confusion_counts
+    from etude.report.figures import confusion_matrix, residuals
 
     if encoder.target.task == "regression":
         return "residuals", residuals(found.truth, found.prediction)

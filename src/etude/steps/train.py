@@ -16,7 +16,7 @@ from etude.store import Ref, Store
 if TYPE_CHECKING:
     import torch
 
-    from etude.training import Epoch, Fitted, Part
+    from etude.training.fitting import Epoch, Fitted, Part
 
 OnEpoch = Callable[["Epoch", tuple[Point, ...]], None]
 
@@ -47,10 +47,11 @@ def train(
     on_epoch: OnEpoch = nothing,
 ) -> Outcome[Trained]:
     """The weights of the epoch with the lowest validation loss. Raises DivergedError E113, DataError E120."""
-    from etude import training, weights
-    from etude.figures import learning_curve
-    from etude.overfitting import judge
-    from etude.recipe import Recipe
+    from etude.evaluation.overfitting import judge
+    from etude.report.figures import learning_curve
+    from etude.training import fitting as training
+    from etude.training import weights
+    from etude.training.recipe import Recipe
 
     model = built(encodings, network, seed)
     points: list[Point] = []
@@ -89,7 +90,7 @@ def train(
 
 def built(encodings: Encodings, network: Network, seed: int) -> torch.nn.Module:
     """The untrained network for these encodings."""
-    from etude import networks
+    from etude.networks import tabular as networks
 
     return networks.build(
         network,
@@ -104,7 +105,7 @@ def trained_network(
     store: Store, encodings: Encodings, trained: Trained, network: Network, seed: int
 ) -> torch.nn.Module:
     """The network with the best epoch's weights."""
-    from etude import weights
+    from etude.training import weights
 
     model = built(encodings, network, seed)
     model.load_state_dict(weights.from_bytes(store.get(trained.weights)))
@@ -115,7 +116,7 @@ def part(store: Store, ref: Ref) -> Part:
     """A part's arrays as tensors."""
     from safetensors.torch import load
 
-    from etude.training import Part
+    from etude.training.fitting import Part
 
     arrays = load(store.get(ref))
     return Part(arrays["numbers"], arrays["categories"], arrays["target"])

@@ -29,9 +29,10 @@ def validate(
     """Metrics of the best weights on validation with intervals, and the overfitting verdict."""
     from safetensors.numpy import save
 
-    from etude import inference, overfitting
-    from etude.encoding import Encoder
-    from etude.training import Epoch
+    from etude.encoding.encoder import Encoder
+    from etude.evaluation import overfitting
+    from etude.training import inference
+    from etude.training.fitting import Epoch
 
     rows = part(store, encodings.validation)
     model = trained_network(store, encodings, trained, network, seed)

@@ -1,0 +1,136 @@
+"""The rules for columns of dates: one shape for all, day or month first decided by the values or refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from etude.columns import dates, numerals
+from etude.columns.column import Column
+from etude.errors import MAX_VALUE_CHARACTERS, DataError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from etude.columns.values import Values
+    from etude.experiment import Data
+
+MOSTLY_REAL = 0.5
+MOSTLY_DATES = 0.8
+
+
+def datetime(values: Values, data: Data) -> Column | None:
+    """A datetime by the declared format or a shape that all values have, else None.
+
+    Raises DataError E072 when day and month cannot be told apart, E073 for zones in some rows, E074 for days that no
+    calendar has.
+    """
+    text = values.western
+    if not len(text):
+        return None
+    if data.date_format and numerals.read(text, numerals.Style()).null_count:
+        instants = dates.read(text, data.date_format)
+        if instants.shaped.all():
+            return _dated(values, data.date_format, instants)
+    found = {
+        shape: instants
+        for shape, instants in dates.readings(text).items()
+        if shape not in dates.SHARED_SHAPES or instants.valid.all()
+    }
+    return _decided(values, found) if found else None
+
+
+def _decided(values: Values, found: dict[str, dates.Instants]) -> Column | None:
+    """The one reading that makes every value a date."""
+    weights = values.weights(words=False)
+    real = np.logical_or.reduce([instants.valid for instants in found.values()])
+    if weights[real].sum() < MOSTLY_REAL * weights.sum():
+        return None
+    complete = [shape for shape, instants in found.items() if instants.valid.all()]
+    if len(complete) == 1:
+        return _dated(values, complete[0], found[complete[0]])
+    if complete or real.all():
+        raise _ambiguous(values, both=not complete)
+    shape, instants = next(iter(found.items()))
+    return _dated(values, shape, replace(instants, valid=real))
+
+
+def _ambiguous(values: Values, *, both: bool) -> DataError:
+    what = "day and month change places between rows" if both else "no day over 12 tells day from month"
+    return DataError(
+        "E072",
+        f"dates must say which number is the day: {what}",
+        where=values.where(np.arange(int(values.mask(words=False).sum())) == 0),
+        value=values.texts(words=False)[0].as_py(),
+        mend="write dates as 2020-02-13 at the source"
+        if both
+        else "write data.date_format: '%d/%m/%Y' or '%m/%d/%Y'",
+    )
+
+
+def _dated(values: Values, shape: str, instants: dates.Instants) -> Column:
+    if instants.zoned.any() and not instants.zoned.all():
+        raise mixed_zones(values.where(~instants.zoned))
+    if not instants.valid.all():
+        bad = ~instants.valid
+        raise impossible(values.where(bad), first_text(values.texts(words=False), bad))
+    count, zoned = int(values.weights(words=False).sum()), bool(instants.zoned.any())
+    return Column(
+        values.name, "datetime", dates_of(count, shape, zoned=zoned), date_format=shape, zoned=zoned
+    )
+
+
+def dates_of(count: int, shape: str, *, zoned: bool) -> str:
+    return f"{count} of {count} values are dates as {shape}" + (", with zones" if zoned else "")
+
+
+def mostly(values: Values, data: Data) -> Column | None:
+    """Dates and some words: all are levels."""
+    import pyarrow.compute as pc
+
+    text, weights = values.texts(words=False), values.weights(words=False)
+    if not len(text):
+        return None
+    marks = ~np.asarray(pc.match_substring_regex(text, dates.LIKE))
+    words, count = int(weights[marks].sum()), int(weights.sum())
+    if not words or words > (1 - MOSTLY_DATES) * count:
+        return None
+    warning = (
+        f"{words} of {count} values are no dates, first in data row {values.row(marks)}, so all are levels; "
+        "list the words under data.missing to read dates"
+    )
+    evidence = f"{count - words} of {count} values look like dates, {words} do not"
+    return Column(
+        values.name,
+        "category",
+        evidence,
+        warning=warning,
+        examples=(first_text(text, marks)[:MAX_VALUE_CHARACTERS],),
+    )
+
+
+def first_text(text: pa.Array, marks: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> str:
+    found: str = text[int(np.flatnonzero(marks)[0])].as_py()
+    return found
+
+
+def mixed_zones(where: str) -> DataError:
+    return DataError(
+        "E073",
+        "dates must have a time zone in every row or in none",
+        where=where,
+        value="both",
+        mend="write the zone into every date at its source, or take it out of all",
+    )
+
+
+def impossible(where: str, value: str) -> DataError:
+    return DataError(
+        "E074",
+        f"dates must be real and from {dates.FIRST_YEAR} to {dates.LAST_YEAR}",
+        where=where,
+        value=value,
+        mend="mend the date, or list the value under data.missing",
+    )

@@ -1,0 +1,1 @@
+"""Columns into numbers, learned from train rows alone."""

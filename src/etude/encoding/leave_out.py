@@ -1,0 +1,100 @@
+"""Columns that must not reach the network, judged from train rows: copies of the target and numbered rows."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import TYPE_CHECKING
+
+from etude.encoding.numbers import as_floats
+from etude.errors import DataError, shown
+
+if TYPE_CHECKING:
+    import pyarrow
+
+    from etude.encoding.target import Target
+
+ID_WORDS = frozenset(
+    "id ids identifier index idx no nr number row rowid rowname rownames rownum rownumber "  # noqa: SIM905
+    "uid uuid guid unnamed".split()
+)
+WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+")
+FEWEST_ROWS = 10
+HEAD_ROWS = 1_000
+ONE_IN_A_MILLION = math.log(1e6)
+
+
+def row_number_reason(column: pyarrow.ChunkedArray, name: str) -> str | None:
+    """Why a number column is id-like, or None.
+
+    It must be whole, without missing values and different in each of at least 10 train rows; and
+    either a word of its name says so (id, index, No, rownames) or it grows or shrinks with the row order
+    and stays between 0 and five times the rows, as row numbers do. Floats never are.
+    """
+    import numpy as np
+
+    rows = len(column)
+    if rows < FEWEST_ROWS or column.null_count:
+        return None
+    values = as_floats(column, name)
+    if not np.isfinite(values).all() or (values != np.floor(values)).any():
+        return None
+    ordered = np.sort(values)
+    if (ordered[1:] == ordered[:-1]).any():
+        return None
+    if ID_WORDS & {word.casefold() for word in WORDS.findall(name)}:
+        return f"id-like: named as one and different in each of {rows:,} train rows"
+    in_order = bool((values == ordered).all() or (values == ordered[::-1]).all())
+    if in_order and ordered[0] >= 0 and ordered[-1] <= 5 * rows:
+        return f"id-like: it numbers the {rows:,} train rows in their order"
+    return None
+
+
+def refuse_copy(
+    feature: pyarrow.ChunkedArray, name: str, answers: pyarrow.ChunkedArray, target: Target
+) -> None:
+    """Raises DataError E097 when the feature is the target again, in the same or in other words."""
+    copied = _equal_numbers if target.task == "regression" else _one_to_one
+    if copied(feature, answers):
+        raise DataError(
+            "E097",
+            f"a feature must not be a copy of the target {shown(target.name)}",
+            where=f"column {shown(name)}",
+            value=f"one value for each of the target's in all {len(feature):,} train rows",
+            mend=f"write data.drop: [{name}], or data.allow: [{name}] to keep it",
+        )
+
+
+def _equal_numbers(feature: pyarrow.ChunkedArray, answers: pyarrow.ChunkedArray) -> bool:
+    """Equal in every row, or a multiple plus a constant of it (cents for dollars), up to rounding."""
+    import numpy as np
+    import pyarrow as pa
+
+    if (
+        feature.null_count
+        or len(feature) < FEWEST_ROWS
+        or not (pa.types.is_integer(feature.type) or pa.types.is_floating(feature.type))
+    ):
+        return False
+    x, y = as_floats(feature, ""), as_floats(answers, "")
+    if np.array_equal(x, y):
+        return True
+    with np.errstate(all="ignore"):
+        x, y = (values / np.abs(values).max() for values in (x, y))
+        x, y = (values - values.mean() for values in (x, y))
+        away = y - x * ((x @ y) / (x @ x))
+        return bool(np.isfinite(away).all() and np.abs(away).max() <= 1e-9 * np.abs(y).max())
+
+
+def _one_to_one(feature: pyarrow.ChunkedArray, answers: pyarrow.ChunkedArray) -> bool:
+    """Each label has its own value and each value its label, by chance less than once in a million."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    labels = pc.value_counts(answers).field("counts").to_pylist()
+    head = pc.count_distinct(feature.slice(0, HEAD_ROWS), mode="all").as_py()
+    if head > len(labels) or pc.count_distinct(feature, mode="all").as_py() != len(labels):
+        return False
+    pairs = pa.table({"feature": feature, "answer": answers}).group_by(["feature", "answer"]).aggregate([])
+    arrangements = math.lgamma(len(feature) + 1) - sum(math.lgamma(count + 1) for count in labels)
+    return len(pairs) == len(labels) and arrangements > ONE_IN_A_MILLION

@@ -1,0 +1,142 @@
+"""Training: from a network and two parts to the weights of the best epoch. It announces its epochs and knows
+no listener.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from torch import Tensor
+
+from etude.training import weights
+from etude.training.divergence import TrainingDivergedError
+from etude.training.epoch import Epoch
+from etude.training.inference import exact
+from etude.training.loop import Loop, copied
+from etude.training.objective import Objective, Part, checked
+from etude.training.recipe import Recipe
+from etude.training.state import identity_of, restore, state_of
+
+if TYPE_CHECKING:
+    from etude.evaluation.metrics import Task
+    from etude.experiment import Train
+    from etude.training.checkpoint import Checkpoints
+
+__all__ = ["Epoch", "Fitted", "Part", "Recipe", "TrainingDivergedError", "fit"]
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """The history and the weights (buffers included) of the best and the last epoch."""
+
+    history: tuple[Epoch, ...]
+    best_epoch: int
+    best: dict[str, Tensor]
+    last: dict[str, Tensor]
+    initial_digest: str
+    stopped: Literal["patience", "epochs"]
+
+
+PLAIN = Recipe()
+
+
+def nothing(epoch: Epoch) -> None:
+    """Nobody listens."""
+
+
+def no_reason_to_stop() -> None:
+    """Nobody interrupts."""
+
+
+def fit(
+    network: torch.nn.Module,
+    train: Part,
+    validation: Part,
+    *,
+    task: Task,
+    outputs: int,
+    settings: Train,
+    seed: int,
+    recipe: Recipe = PLAIN,
+    on_epoch: Callable[[Epoch], None] = nothing,
+    checkpoints: Checkpoints | None = None,
+    after_step: Callable[[], None] = no_reason_to_stop,
+) -> Fitted:
+    """Trains ``network`` until ``settings.epochs`` or its patience ends, and leaves the best epoch's weights in
+    it: those with the lowest validation loss, the earlier of equals.
+
+    A ``torch.nn.Linear`` called ``head`` starts from the base rate. The same network, parts, settings and seed
+    give the same bits in any process of this machine. Raises DataError E120 for an empty part, and
+    TrainingDivergedError (E113 loss, E114 gradient) for what is not finite; epochs before were announced.
+
+    With ``checkpoints`` it goes on from the latest one, to the bits that it would have had uninterrupted.
+    Epochs in the checkpoint are not announced again; one that ended after it is announced a second time.
+    What ``after_step`` raises ends the training after a checkpoint of that very step.
+    """
+    objective = Objective(task, outputs)
+    _start_from_base_rate(network, objective, checked(train, "train"))
+    initial_digest = weights.digest(network.state_dict())
+    with exact(settings.threads), torch.inference_mode(False), torch.enable_grad():
+        loop = Loop(network, train, checked(validation, "validation"), objective, settings, recipe, seed)
+        try:
+            keeper = _Keeper(loop, checkpoints, seed, after_step)
+            keeper.resume()
+            while not loop.ended:
+                on_epoch(loop.epoch(keeper.step_made))
+                keeper.epoch_ended()
+            return _fitted(loop, initial_digest)
+        finally:
+            loop.flat.release()
+
+
+class _Keeper:
+    """Keeps checkpoints of a loop, when there is a place for them."""
+
+    def __init__(
+        self, loop: Loop, checkpoints: Checkpoints | None, seed: int, after_step: Callable[[], None]
+    ) -> None:
+        self.loop, self.checkpoints, self.after_step = loop, checkpoints, after_step
+        self.identity = identity_of(loop, seed) if checkpoints else {}
+
+    def resume(self) -> None:
+        state = self.checkpoints.latest(self.identity) if self.checkpoints else None
+        if state:
+            restore(self.loop, state)
+
+    def step_made(self) -> None:
+        if self.checkpoints and self.checkpoints.due(epoch_ended=False):
+            self._save()
+        try:
+            self.after_step()
+        except BaseException:
+            self._save()
+            raise
+
+    def epoch_ended(self) -> None:
+        if self.checkpoints and (self.loop.ended or self.checkpoints.due(epoch_ended=True)):
+            self._save()
+
+    def _save(self) -> None:
+        if self.checkpoints:
+            progress = self.loop.progress
+            position = f"{progress.step:012d}-{len(progress.history):06d}"
+            self.checkpoints.save(state_of(self.loop), position=position, identity=self.identity)
+
+
+def _fitted(loop: Loop, initial_digest: str) -> Fitted:
+    with loop.kept_weights():
+        last = copied(loop.network)
+    loop.network.load_state_dict(loop.best)
+    progress = loop.progress
+    stopped: Literal["patience", "epochs"] = "patience" if loop.out_of_patience else "epochs"
+    return Fitted(tuple(progress.history), progress.best_epoch, loop.best, last, initial_digest, stopped)
+
+
+def _start_from_base_rate(network: torch.nn.Module, objective: Objective, train: Part) -> None:
+    head = getattr(network, "head", None)
+    if isinstance(head, torch.nn.Linear) and head.bias is not None:
+        with torch.no_grad():
+            head.bias.copy_(objective.base_rate(train.target))
