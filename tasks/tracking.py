@@ -21,8 +21,9 @@ from typing import TYPE_CHECKING, Any
 from etude.errors import DivergedError, EtudeError, InputError
 from etude.home import home
 from tasks.mlflow_names import safe_name
+from tasks.reachable import check_reachable
 from tasks.run import Run
-from tasks.undisturbed import undisturbed
+from tasks.signals import insistent, undisturbed, uninterrupted
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 # What one call of MLflow's API takes at most.
 METRICS_PER_CALL, PARAMS_PER_CALL, TAGS_PER_CALL, VALUE_LENGTH = 1_000, 100, 100, 6_000
 SMALL_TABLE_BYTES = 50_000_000
-REACHED_SECONDS = 10
 MODEL_TRAINING = {"mlflow.experimentKind": "custom_model_development"}
 """Otherwise MLflow's UI opens the experiment as one of prompts and judges."""
 
@@ -56,7 +56,8 @@ def open_run(
     run_id = ""
     try:
         run_tags = {**resolve_tags(), **_own_tags(experiment), **(tags or {})}
-        run_id = client.create_run(experiment_id, tags=run_tags).info.run_id
+        with uninterrupted():
+            run_id = client.create_run(experiment_id, tags=run_tags).info.run_id
         run = Run(
             run_id=run_id,
             experiment_id=experiment_id,
@@ -69,7 +70,8 @@ def open_run(
         log_params(run, experiment.flattened())
         described = {"experiment.json": experiment.resolved(), "identity.json": identity()}
         _log_files(run, {path: json.dumps(value, indent=1).encode() for path, value in described.items()})
-        yield run
+        with insistent():
+            yield run
         client.set_terminated(run_id, "FINISHED")
     except BaseException as error:
         if run_id:
@@ -77,6 +79,7 @@ def open_run(
         raise
 
 
+@uninterrupted()
 def ship(run: Run, record: Record, shipped: frozenset[Point] = frozenset()) -> None:
     """Everything that a step has to say reaches the run; points that were ``shipped`` live are not sent again."""
     from mlflow.entities import Metric
@@ -91,12 +94,14 @@ def ship(run: Run, record: Record, shipped: frozenset[Point] = frozenset()) -> N
     _log_files(run, {path: run.store.get(ref) for path, ref in record.files.items()})
 
 
+@uninterrupted()
 def ship_points(run: Run, points: Iterable[Point]) -> None:
     """Metric points, in batches, with the time at which they were measured."""
     for some in _chunks(_as_metrics(points), METRICS_PER_CALL):
         _client().log_batch(run.run_id, metrics=some)
 
 
+@uninterrupted()
 def log_params(run: Run, params: Mapping[str, str]) -> None:
     from mlflow.entities import Param
 
@@ -109,6 +114,7 @@ def log_tags(run: Run, tags: Mapping[str, str]) -> None:
     log_tags_to(run.run_id, tags)
 
 
+@uninterrupted()
 def log_tags_to(run_id: str, tags: Mapping[str, str]) -> None:
     from mlflow.entities import RunTag
 
@@ -117,6 +123,7 @@ def log_tags_to(run_id: str, tags: Mapping[str, str]) -> None:
         _client().log_batch(run_id, tags=some)
 
 
+@uninterrupted()
 def log_snapshot(run: Run, collected: Collected, target: str) -> None:
     """The snapshot as the run's dataset input, and its bytes as an artifact when the table is small."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
@@ -133,6 +140,7 @@ def log_snapshot(run: Run, collected: Collected, target: str) -> None:
         _log_files(run, {"collect/snapshot.arrow": run.store.get(collected.table)})
 
 
+@uninterrupted()
 def log_model(run: Run, packaged: Packaged) -> str:
     """The URI of one logged model that ``mlflow.pyfunc.load_model`` loads without a pickle; it takes raw rows."""
     import mlflow.pyfunc
@@ -254,37 +262,16 @@ def _client_of(uri: str) -> MlflowClient:
     logging.getLogger("alembic").setLevel(logging.WARNING)
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     if uri.startswith("http"):
-        _check_reachable(uri)
+        check_reachable(uri)
     if not uri.startswith("sqlite:"):
         return MlflowClient(uri)
     lock = home() / "mlflow.lock"
     lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("w") as file:
+    with uninterrupted(), lock.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         client = MlflowClient(uri)
         client.get_experiment("0")
     return client
-
-
-def _check_reachable(uri: str) -> None:
-    """Otherwise MLflow's client tries for five minutes before it says so."""
-    from urllib.error import HTTPError, URLError
-    from urllib.parse import urlsplit
-    from urllib.request import urlopen
-
-    try:
-        urlopen(f"{uri.rstrip('/')}/health", timeout=REACHED_SECONDS)
-    except HTTPError:
-        return  # somebody answers there
-    except (URLError, OSError, ValueError) as error:
-        reason = getattr(error, "reason", error)
-        raise InputError(
-            "E132",
-            "MLflow must be reachable",
-            where=urlsplit(uri)._replace(netloc=urlsplit(uri).netloc.rpartition("@")[2]).geturl(),
-            value=reason,
-            mend="start the server, or unset MLFLOW_TRACKING_URI to use mlflow.db here",
-        ) from None
 
 
 def _experiment_id(client: MlflowClient, name: str) -> str:
@@ -340,6 +327,7 @@ def _log_files(run: Run, files: Mapping[str, bytes]) -> None:
         _log_files_to(run.run_id, files)
 
 
+@uninterrupted()
 def _log_files_to(run_id: str, files: Mapping[str, bytes]) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         for path, content in files.items():

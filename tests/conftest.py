@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,12 @@ import pytest
 from etude.store import Store
 
 ROOT = Path(__file__).parent.parent
+
+
+def pytest_configure() -> None:
+    """Started in the background a shell has SIGINT ignored, and so would every process that a test interrupts."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -75,6 +75,13 @@ def those_in(place: Path) -> list[psutil.Process]:
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             continue
     return found
+
+
+@pytest.fixture(autouse=True)
+def _nothing_outlives_a_failed_test(tmp_path: Path) -> Iterator[None]:
+    yield
+    for process in those_in(tmp_path):
+        process.kill()
 
 
 def prefect_states(place: Path) -> list[str]:

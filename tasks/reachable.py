@@ -1,0 +1,28 @@
+"""Whether a server answers, asked once and briefly."""
+
+from __future__ import annotations
+
+from urllib.error import HTTPError, URLError
+from urllib.parse import urlsplit
+from urllib.request import urlopen
+
+from etude.errors import InputError
+
+REACHED_SECONDS = 10
+
+
+def check_reachable(uri: str) -> None:
+    """Raises InputError E132 when nobody answers. MLflow's own client tries for five minutes before it says so."""
+    try:
+        urlopen(f"{uri.rstrip('/')}/health", timeout=REACHED_SECONDS)
+    except HTTPError:
+        return  # somebody answers there
+    except (URLError, OSError, ValueError) as error:
+        reason = getattr(error, "reason", error)
+        raise InputError(
+            "E132",
+            "MLflow must be reachable",
+            where=urlsplit(uri)._replace(netloc=urlsplit(uri).netloc.rpartition("@")[2]).geturl(),
+            value=reason,
+            mend="start the server, or unset MLFLOW_TRACKING_URI to use mlflow.db here",
+        ) from None

@@ -1,0 +1,85 @@
+"""Signals that end a run: never lost, and never in the moment in which the run is closed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+ENDING = (signal.SIGINT, signal.SIGTERM)
+AGAIN_SECONDS = 2.0
+
+
+@contextmanager
+def insistent() -> Iterator[None]:
+    """Inside, a signal is sent again every 2 s until the block is left.
+
+    Its handler raises an exception wherever the program happens to be. In a weak reference's callback or in a
+    ``__del__`` Python prints that exception and goes on, and the signal would be lost.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    timers: list[threading.Timer] = []
+    before = {number: handler for number in ENDING if callable(handler := signal.getsignal(number))}
+
+    def hear(number: int, frame: FrameType | None) -> None:
+        timers.append(threading.Timer(AGAIN_SECONDS, os.kill, (os.getpid(), number)))
+        timers[-1].daemon = True
+        timers[-1].start()
+        before[signal.Signals(number)](number, frame)
+
+    for number in before:
+        signal.signal(number, hear)
+    try:
+        yield
+    finally:
+        for timer in timers:
+            timer.cancel()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """A signal waits until the block is left, a second one does not.
+
+    For what must not be left half done: an exception in the middle of a database's commit leaves its lock behind.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    waiting: list[int] = []
+    before = {number: handler for number in ENDING if callable(handler := signal.getsignal(number))}
+
+    def hear(number: int, frame: FrameType | None) -> None:
+        waiting.append(number)
+        if len(waiting) > 1:
+            before[signal.Signals(number)](number, frame)
+
+    for number in before:
+        signal.signal(number, hear)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if len(waiting) == 1:
+            signal.raise_signal(waiting[0])
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """A second signal waits until the run is closed, which takes a moment."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in ENDING}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
