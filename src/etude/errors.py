@@ -16,10 +16,15 @@ from __future__ import annotations
 MAX_VALUE_CHARACTERS = 80
 
 
+def printable(text: str) -> str:
+    """The text with every character that a terminal might obey, turn round or hide written as its escape."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def shown(value: object) -> str:
     """The value as an error may print it: escaped, quoted, at most 80 characters."""
     text = value if isinstance(value, str) else str(value)
-    escaped = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    escaped = printable(text)
     if len(escaped) > MAX_VALUE_CHARACTERS:
         escaped = escaped[: MAX_VALUE_CHARACTERS - 1] + "…"
     return f"'{escaped}'"
@@ -56,7 +61,7 @@ class EtudeError(Exception):
             line += f", found {shown(value)}"
         if mend:
             line += f"; {mend}"
-        super().__init__(" ".join(line.splitlines()))
+        super().__init__(printable(" ".join(line.splitlines())))
 
 
 class InputError(EtudeError):

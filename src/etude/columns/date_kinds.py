@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 MOSTLY_REAL = 0.5
 MOSTLY_DATES = 0.8
+EXCEL_SERIAL = r"^[2-6][0-9]{4}(?:\.[0-9]+)?$"  # 1954 to 2091
 
 
 def datetime(values: Values, data: Data) -> Column | None:
@@ -95,6 +96,8 @@ def mostly(values: Values, data: Data) -> Column | None:
         return None
     marks = ~np.asarray(pc.match_substring_regex(text, dates.LIKE))
     words, count = int(weights[marks].sum()), int(weights.sum())
+    if words and words < count:
+        _refuse_serials(values, text, marks)
     if not words or words > (1 - MOSTLY_DATES) * count:
         return None
     warning = (
@@ -109,6 +112,21 @@ def mostly(values: Values, data: Data) -> Column | None:
         warning=warning,
         examples=(first_text(text, marks)[:MAX_VALUE_CHARACTERS],),
     )
+
+
+def _refuse_serials(values: Values, text: pa.Array, others: np.ndarray[Any, np.dtype[np.bool_]]) -> None:
+    """Days as Excel counts them between dates: they are dates, too, but which is for the source to say."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pc.all(pc.match_substring_regex(text.filter(pa.array(others)), EXCEL_SERIAL)).as_py():
+        raise DataError(
+            "E074",
+            "dates must be written as dates in every row, not as Excel's numbers of days",
+            where=values.where(others, words=True),
+            value=first_text(text, others),
+            mend="write dates as 2020-02-13 at the source, or list the number under data.missing",
+        )
 
 
 def first_text(text: pa.Array, marks: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> str:

@@ -98,7 +98,7 @@ def _read_shape(text: pa.Array, pattern: str) -> Instants:
     import pyarrow.compute as pc
 
     parts = _Parts(pc.extract_regex(text, pattern))
-    days, real = _days(_years(parts.number("y", 1970)), _months(parts), parts.number("d", 1))
+    days, real = _days(_years(parts), _months(parts), parts.number("d", 1))
     seconds, clock = _seconds(parts)
     offset, zoned = _offset(parts)
     microseconds = (days * 86_400 + seconds - offset) * 1_000_000 + _fraction(parts)
@@ -130,8 +130,13 @@ class _Parts:
         return np.asarray(pc.if_else(pc.equal(part, ""), str(empty), part).cast("int64"))
 
 
-def _years(years: Numbers) -> Numbers:
-    return np.where(years < 69, years + 2000, np.where(years < 100, years + 1900, years))
+def _years(parts: _Parts) -> Numbers:
+    """Two digits mean 1969 to 2068; "0000" is the year 0."""
+    import pyarrow.compute as pc
+
+    years = parts.number("y", 1970)
+    short = np.asarray(pc.equal(pc.utf8_length(parts.words("y")), 2))
+    return np.where(short, np.where(years < 69, years + 2000, years + 1900), years)
 
 
 def _months(parts: _Parts) -> Numbers:

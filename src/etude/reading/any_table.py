@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from etude.errors import DataError, InputError
+from etude.errors import DataError, InputError, printable
 from etude.experiment import Data
 from etude.reading.databases import is_database, query_rows
 from etude.reading.downloads import download
 from etude.reading.file_formats import FormatTable, read_file
 from etude.reading.frames import SKLEARN, digest_of_table, sklearn_table, table_of_frame
-from etude.reading.local_files import checked_stat, printable
+from etude.reading.local_files import checked_stat
 from etude.reading.many_files import digest_of_files, files_of_folder, files_of_pattern, stacked
 from etude.reading.remote_files import copy_from
 from etude.secrets_in_urls import check_no_password, resolved

@@ -23,11 +23,6 @@ SPECIAL = (
 )
 
 
-def printable(text: str) -> str:
-    """A file name as one line may show it: what does not print is escaped."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
 def checked_stat(path: Path, shown: str) -> os.stat_result:
     """The file's or folder's stat; E001, E002, E007, E008 when there is nothing that can be read."""
     try:

@@ -8,8 +8,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from etude.errors import DataError
-from etude.reading.local_files import printable, unreachable
+from etude.errors import DataError, printable
+from etude.reading.local_files import unreachable
 
 if TYPE_CHECKING:
     import pyarrow as pa

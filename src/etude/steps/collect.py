@@ -54,12 +54,14 @@ def collect(
         return _restored(store, given)
     from etude import snapshot
     from etude.columns import parsing, schema
+    from etude.columns.epochs import refuse_mixed_epochs
     from etude.reading import any_table as reading
 
     raw = reading.read(data, Path(folder)) if given is None else reading.read_frame(given)
     _check_names(raw, data, split)
     kinds = schema.infer(raw.table, data)
     parsed = parsing.parse(raw.table, kinds)
+    refuse_mixed_epochs(parsed.table, kinds, data)
     kept = Snapshot(
         table=store.put(snapshot.to_bytes(parsed.table)),
         schema=store.put(_json(kinds.to_json())),
@@ -68,7 +70,7 @@ def collect(
         source=raw.source,
     )
     facts = {"source": raw.source, "sha256": raw.sha256, **raw.facts}
-    return _outcome(store, kept, parsed.table, {"collect/source.json": _json(facts)}, raw.sha256)
+    return _outcome(store, kept, parsed.table, {"collect/source.json": _json(facts)}, raw)
 
 
 def _restored(store: Store, kept: Snapshot) -> Outcome[Collected]:
@@ -79,11 +81,11 @@ def _restored(store: Store, kept: Snapshot) -> Outcome[Collected]:
     found = snapshot.digest(table)
     if found != kept.digest:
         raise EtudeError("E130", "the snapshot must have its recorded digest", where=kept.source, value=found)
-    return _outcome(store, kept, table, {}, "")
+    return _outcome(store, kept, table, {})
 
 
 def _outcome(
-    store: Store, kept: Snapshot, table: pa.Table, files: dict[str, bytes], source_sha256: str
+    store: Store, kept: Snapshot, table: pa.Table, files: dict[str, bytes], raw: RawTable | None = None
 ) -> Outcome[Collected]:
     rows, columns = table.num_rows, table.num_columns
     collected = Collected(kept.table, kept.schema, kept.parsing, kept.digest, kept.source, rows, columns)
@@ -92,13 +94,13 @@ def _outcome(
         "collect/parsing.json": store.get(kept.parsing),
         **files,
     }
-    tags = {"snapshot.sha256": kept.digest, "source": kept.source, "source.sha256": source_sha256}
+    tags = {"snapshot.sha256": kept.digest, "source": kept.source, "source.sha256": raw.sha256 if raw else ""}
     record = Record(
         metrics={"collect/rows": rows, "collect/columns": columns},
         tags={name: value for name, value in tags.items() if value},
         files=put_files(store, logged),
         summary=f"{rows:,} rows x {columns} columns, snapshot {kept.digest[:12]}",
-        warnings=_warnings(store, kept),
+        warnings=(*(raw.facts["warnings"] if raw else ()), *_warnings(store, kept)),
     )
     return Outcome(collected, record, kept.digest)
 

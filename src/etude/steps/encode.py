@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from etude.errors import shown
 from etude.experiment import Data, Split
 from etude.outcome import Outcome, Record, put_files
 from etude.steps.clean import Cleaned
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from etude.encoding.encoder import Encoder
+
+MOST_NAMES = 20
 
 
 @dataclass(frozen=True)
@@ -109,8 +112,6 @@ def _record(store: Store, encoder: Encoder, features: list[str], unseen: Any, un
     }
     width = len(encoder.number_names)
     summary = f"{len(features)} columns to {width} numbers and {len(encoder.cardinalities)} categories"
-    if left_out:
-        summary += f"; left out: {', '.join(f'{name} ({reason})' for name, reason in left_out.items())}"
     return Record(
         metrics={
             "encode/columns_in": len(features),
@@ -123,9 +124,27 @@ def _record(store: Store, encoder: Encoder, features: list[str], unseen: Any, un
             store, {"encode/encoder.json": json.dumps(described, ensure_ascii=False, indent=1).encode()}
         ),
         summary=summary,
-        warnings=(
-            f"{unknown} validation rows have labels that train does not know; they are left out (E086)",
-        )
-        if unknown
-        else (),
+        warnings=_left_out_warnings(left_out) + _unknown_warnings(unknown),
     )
+
+
+def _left_out_warnings(left_out: dict[str, str]) -> tuple[str, ...]:
+    """One line for each reason, with the columns that it holds for."""
+    by_reason: dict[str, list[str]] = {}
+    for name, reason in left_out.items():
+        by_reason.setdefault(reason, []).append(shown(name))
+    return tuple(
+        f"left out: {', '.join(names[:MOST_NAMES])}{' ...' if len(names) > MOST_NAMES else ''} "
+        f"({reason}, {_left_out_code(reason)})"
+        for reason, names in by_reason.items()
+    )
+
+
+def _left_out_code(reason: str) -> str:
+    codes = {"all missing": "E060", "constant": "E061", "id-like": "E064"}
+    return next((code for start, code in codes.items() if reason.startswith(start)), "E061")
+
+
+def _unknown_warnings(rows: int) -> tuple[str, ...]:
+    told = f"{rows} validation rows have labels that train does not know; they are left out (E086)"
+    return (told,) if rows else ()
