@@ -41,8 +41,13 @@ def run_experiment(file: Path, overrides: tuple[str, ...], *, fresh: bool, as_js
 
 
 def check_source(experiment: Experiment, file: Path) -> None:
-    """A source that is a path must exist: that is an error of the file, and leaves no run."""
-    source = experiment.data.source
+    """Sources that are paths must exist: that is an error of the file, and leaves no run."""
+    _check_path("data.source", experiment.data.source, file)
+    if experiment.data.test is not None:
+        _check_path("data.test", experiment.data.test, file)
+
+
+def _check_path(key: str, source: str, file: Path) -> None:
     if ":" in source.partition("/")[0] or any(c in source for c in "*?["):
         return
     path = file.parent / source
@@ -50,7 +55,7 @@ def check_source(experiment: Experiment, file: Path) -> None:
         there = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
         raise ExperimentError(
             "E001",
-            "data.source must exist (a path is relative to the experiment file)",
+            f"{key} must exist (a path is relative to the experiment file)",
             where=str(file),
             value=source,
             mend=nearest(path.name, sorted(there)),

@@ -21,14 +21,17 @@ from tasks.validate import validate_network
 
 
 @embedded_flow(name="train")
-def train(experiment: Experiment, data: Any = None, folder: str = ".", fresh: bool = False) -> RunResult:
-    """Trains the experiment on its source, or on ``data`` (a pandas DataFrame) when that is given.
+def train(
+    experiment: Experiment, data: Any = None, test: Any = None, folder: str = ".", fresh: bool = False
+) -> RunResult:
+    """Trains the experiment on its source, or on ``data`` (a pandas DataFrame) when that is given; ``test`` is a
+    frame of official test rows, as ``data.test`` names a file of them.
 
     A relative source starts at ``folder``. ``fresh`` computes every step again. Raises what the tasks raise:
     DataError, DivergedError, ...; the MLflow run is then FAILED, after a signal KILLED.
     """
     with linked_run(experiment, folder=folder, fresh=fresh) as run:
-        collected = collect_table(run, data)
+        collected = collect_table(run, data, test)
         cleaned = clean_table(run, collected)
         parts = split_rows(run, cleaned)
         encodings = encode_columns(run, cleaned, parts)

@@ -14,7 +14,7 @@ from tasks.run import Run
 
 
 @task(name="collect", cache_policy=NO_CACHE)
-def collect_table(run: Run, data: Any = None) -> Collected:
+def collect_table(run: Run, data: Any = None, test: Any = None) -> Collected:
     """Reads the source anew each time: what has changed there is seen."""
     experiment = run.experiment
     collected = perform(
@@ -24,7 +24,7 @@ def collect_table(run: Run, data: Any = None) -> Collected:
         experiment.data,
         experiment.split,
         run.folder,
-        live={"given": data},
+        live={"given": data, "given_test": test},
         reusable=False,
     )
     tracking.log_snapshot(run, collected, experiment.data.target)

@@ -15,6 +15,7 @@ from etude.experiment import Experiment
 from etude.home import home
 from etude.ladder import Evidence, Rung, judge, ladder
 from etude.steps.collect import Snapshot
+from etude.steps.official_test import OfficialTest
 from etude.store import Store
 from etude.verdicts import Verdict
 from tasks import tracking
@@ -22,10 +23,12 @@ from tasks.result import RunResult
 
 STAGE_TAGS = {
     "snapshot": "snapshot.sha256",
+    "test_snapshot": "test_snapshot.sha256",
     "split": "split.sha256",
     "encoder": "encoder.sha256",
     "initial_weights": "initial_weights.sha256",
     "weights": "weights.sha256",
+    "folds": "folds.sha256",
     "predictions": "predictions.sha256",
 }
 
@@ -76,9 +79,25 @@ def find_run(run_id: str) -> PastRun:
         parsing=store.put(tracking.artifact(run_id, "collect/parsing.json")),
         digest=tags["snapshot.sha256"],
         source=tags["source"],
+        test=_official_test(store, run_id, tags),
     )
     experiment = Experiment.model_validate_json(tracking.artifact(run_id, "experiment.json"))
     return PastRun(run_id, experiment, snapshot, tags["task"])
+
+
+def _official_test(store: Store, run_id: str, tags: dict[str, str]) -> OfficialTest | None:
+    if "test_snapshot.sha256" not in tags:
+        return None
+    from etude import snapshot
+
+    content = tracking.artifact(run_id, "collect/test_snapshot.arrow")
+    return OfficialTest(
+        table=store.put(content),
+        parsing=store.put(tracking.artifact(run_id, "collect/test_parsing.json")),
+        digest=tags["test_snapshot.sha256"],
+        source=tags["test_source"],
+        rows=snapshot.from_bytes(content).num_rows,
+    )
 
 
 @task(name="judge", cache_policy=NO_CACHE)
@@ -104,7 +123,7 @@ def _evidence(run_id: str) -> Evidence:
     history = json.loads(tracking.artifact(run_id, "train/history.json"))
     detail = json.loads(tracking.artifact(run_id, "test/metrics.json"))
     return Evidence(
-        digests={stage: tags.get(tag, "unknown") for stage, tag in STAGE_TAGS.items()},
+        digests={stage: tags[tag] for stage, tag in STAGE_TAGS.items() if tag in tags},
         losses=[(epoch["train_loss"], epoch["validation_loss"]) for epoch in history],
         metrics=detail["metrics"],
         outputs=load(tracking.artifact(run_id, "test/outputs.safetensors"))["outputs"],

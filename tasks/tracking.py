@@ -27,6 +27,7 @@ from tasks.signals import insistent, undisturbed, uninterrupted
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import DatasetInput
     from mlflow.models import ModelSignature
 
     from etude.experiment import Experiment
@@ -125,19 +126,37 @@ def log_tags_to(run_id: str, tags: Mapping[str, str]) -> None:
 
 @uninterrupted()
 def log_snapshot(run: Run, collected: Collected, target: str) -> None:
-    """The snapshot as the run's dataset input, and its bytes as an artifact when the table is small."""
+    """The snapshot (and the official test table's) as the run's dataset inputs, and their bytes as artifacts when the
+    tables are small.
+    """
+    tables = {"training": (collected.snapshot, collected.source, collected.rows)}
+    files = {"collect/snapshot.arrow": collected.table}
+    if collected.test:
+        test = collected.test
+        tables["testing"] = (test.digest, test.source, test.rows)
+        files["collect/test_snapshot.arrow"] = test.table
+    inputs = [
+        _dataset_input(
+            context, digest, source, {"num_rows": rows, "num_columns": collected.columns, "target": target}
+        )
+        for context, (digest, source, rows) in tables.items()
+    ]
+    _client().log_inputs(run.run_id, inputs)
+    if sum(ref.size for ref in files.values()) <= SMALL_TABLE_BYTES:
+        _log_files(run, {path: run.store.get(ref) for path, ref in files.items()})
+
+
+def _dataset_input(context: str, digest: str, source: str, profile: dict[str, Any]) -> DatasetInput:
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
     dataset = Dataset(
-        name=Path(collected.source).name[:500] or "table",
-        digest=collected.snapshot[:36],
+        name=Path(source).name[:500] or "table",
+        digest=digest[:36],
         source_type="local",
-        source=json.dumps({"uri": collected.source}),
-        profile=json.dumps({"num_rows": collected.rows, "num_columns": collected.columns, "target": target}),
+        source=json.dumps({"uri": source}),
+        profile=json.dumps(profile),
     )
-    _client().log_inputs(run.run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
-    if collected.table.size <= SMALL_TABLE_BYTES:
-        _log_files(run, {"collect/snapshot.arrow": run.store.get(collected.table)})
+    return DatasetInput(dataset, [InputTag("mlflow.data.context", context)])
 
 
 @uninterrupted()

@@ -18,6 +18,7 @@ from etude.experiment_file import load
 from etude.outcome import Outcome
 from etude.reading import any_table as reading
 from etude.splitting import deal as splitting
+from etude.splitting.parts import Dealt
 from etude.steps.clean import Cleaned, clean
 from etude.steps.collect import collect
 from etude.steps.encode import Encodings, encode
@@ -143,7 +144,7 @@ def test_a_split_that_breaks_its_promise_stops_the_run(
     flowers_file.with_name("flowers.csv").write_text("\n".join([*lines, *lines[1:]]) + "\n")
     experiment = load(flowers_file, [f"split.by={by}"])
     prepared(store, experiment, flowers_file.parent)
-    every_third = splitting.Dealt(np.arange(240, dtype=np.int8) % 3 * (np.arange(240) < 120))
+    every_third = Dealt(np.arange(240, dtype=np.int8) % 3 * (np.arange(240) < 120))
     monkeypatch.setattr(splitting, "deal", lambda *arguments: every_third)
     with pytest.raises(EtudeError, match="E095 the split must have 0 equal rows across parts"):
         prepared(store, experiment, flowers_file.parent)

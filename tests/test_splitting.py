@@ -7,7 +7,8 @@ import pytest
 from etude.errors import DataError
 from etude.experiment import Split
 from etude.splitting.certificate import certificate
-from etude.splitting.deal import PARTS, Rows, deal
+from etude.splitting.deal import deal
+from etude.splitting.parts import PARTS, Rows
 
 
 def rows(n: int, classes: int = 3, start: int = 0, column: list[object] | None = None) -> Rows:

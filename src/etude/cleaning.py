@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from etude.errors import DataError
+from etude.label_spellings import mapped
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,9 +35,10 @@ class RuleResult:
 def clean(table: pa.Table, data: Data, rules: Clean) -> tuple[pa.Table, tuple[RuleResult, ...]]:
     """The table after all rules, and what each did. Raises DataError E055, E078."""
     results = []
-    for rule in (_missing_target, _infinite, _duplicates):
+    for rule in (_labels, _missing_target, _infinite, _duplicates):
         table, result = rule(table, data, rules)
-        results.append(result)
+        if rule is not _labels or data.labels:
+            results.append(result)
     if table.num_rows == 0:
         raise DataError(
             "E005", "rows must be left after cleaning", value="0 rows", mend="look at the rules under clean"
@@ -48,6 +50,15 @@ def used_columns(names: Sequence[str], data: Data) -> list[str]:
     """The columns that take part: all but ``data.drop``, the target last."""
     features = [name for name in names if name != data.target and name not in data.drop]
     return [*features, data.target]
+
+
+def _labels(table: pa.Table, data: Data, rules: Clean) -> tuple[pa.Table, RuleResult]:
+    column, found = mapped(table.column(data.target), data.labels, data.target)
+    if found:
+        table = table.set_column(table.column_names.index(data.target), data.target, column)
+    before = max(found, key=lambda spelling: found[spelling], default="")
+    after = data.labels[before] if before else ""
+    return table, RuleResult("label spellings", "mapped", sum(found.values()), "rows", before, after)
 
 
 def _missing_target(table: pa.Table, data: Data, rules: Clean) -> tuple[pa.Table, RuleResult]:

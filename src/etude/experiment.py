@@ -20,8 +20,16 @@ FORMAT_VERSION = 1
 
 Kind = Literal["number", "category", "boolean", "datetime", "text", "id"]
 Task = Literal["auto", "classification", "regression"]
-SplitBy = Literal["random", "stratified", "group", "time", "column"]
+SplitBy = Literal["random", "stratified", "group", "time", "column", "auto"]
 NAME_PATTERN = re.compile(r"^[^/\\\x00-\x1f\x7f]{1,200}\Z")
+
+
+GAP_PATTERN = re.compile(r"^([0-9]+(?:\.[0-9]+)?)\s*(s|min|h|d|w|)\Z")
+
+
+def _bare_number(value: Any) -> Any:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return f"{value:.17g}" if number else value
 
 
 class Section(BaseModel):
@@ -36,7 +44,16 @@ class Data(Section):
     )
     query: str | None = Field(None, description="SQL that gives the rows, when source is a database's URL.")
     sha256: str | None = Field(None, description="The source's bytes must have this digest.")
+    test: str | None = Field(
+        None,
+        min_length=1,
+        description="An official test table with the source's columns; the split then deals the source's rows to "
+        "train and validation alone.",
+    )
     target: str = Field(min_length=1, description="Column to predict.")
+    labels: dict[str, str] = Field(
+        {}, description='Other spellings of the target\'s labels: {">50K.": ">50K"}; for source and test.'
+    )
     task: Task = Field("auto", description="auto: classes for labels and few whole numbers, else regression.")
     drop: tuple[str, ...] = Field((), description="Columns never used.")
     missing: tuple[str, ...] = Field((), description="More tokens that mean missing, in every column.")
@@ -52,10 +69,10 @@ class Data(Section):
     )
     allow: tuple[str, ...] = Field((), description="Columns kept although they look like a leak.")
 
-    @field_validator("source")
+    @field_validator("source", "test")
     @classmethod
-    def _holds_no_password(cls, source: str) -> str:
-        check_no_password(source)
+    def _holds_no_password(cls, source: str | None) -> str | None:
+        check_no_password(source or "")
         return source
 
     @model_validator(mode="after")
@@ -74,14 +91,39 @@ class Clean(Section):
 
 
 class Split(Section):
-    by: SplitBy = Field("stratified", description="How rows are dealt to train, validation and test.")
+    by: SplitBy = Field(
+        "auto",
+        description="How rows are dealt to train, validation and test. auto: stratified, but classes too small "
+        "for it are said instead of refused.",
+    )
     column: str | None = Field(
         None, description="The group, time or part column that group, time, column need."
     )
-    test: float = Field(0.2, gt=0, lt=1, description="Share of the rows for the one test at the end.")
+    test: float = Field(
+        0.2,
+        gt=0,
+        lt=1,
+        description="Share of the rows for the one test at the end; without a meaning where data.test is given.",
+    )
     validation: float = Field(
         0.2, gt=0, lt=1, description="Share of the rows for the look after every epoch."
     )
+    gap: Annotated[str, BeforeValidator(_bare_number)] | None = Field(
+        None,
+        description="With by: time, what must lie between the parts: 7d, 12h (s, min, h, d, w), or a number for a "
+        "column of numbers; the rows in between are left out.",
+    )
+    folds: int | None = Field(
+        None,
+        ge=2,
+        le=100,
+        description="Cross-validation on the train and validation rows in this many folds, for small tables.",
+    )
+
+    @property
+    def way(self) -> Literal["random", "stratified", "group", "time", "column"]:
+        """``by`` with auto resolved."""
+        return "stratified" if self.by == "auto" else self.by
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -95,6 +137,16 @@ class Split(Section):
             raise ValueError(f"split.by: {self.by} needs split.column, the name of the {self.by} column")
         if not needs and self.column is not None:
             raise ValueError(f"split.column goes with by: group, time or column, not with by: {self.by}")
+        if self.gap is not None and not GAP_PATTERN.match(self.gap):
+            raise ValueError(
+                f"split.gap must be a duration such as 7d, 12h or 30min, or a number, is {self.gap!r}"
+            )
+        if self.gap is not None and self.by != "time":
+            raise ValueError(f"split.gap goes with by: time, not with by: {self.by}")
+        if self.folds is not None and self.by == "column":
+            raise ValueError(
+                "split.folds needs another way than by: column, which says one split and no folds"
+            )
         return self
 
 

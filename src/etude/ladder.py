@@ -12,6 +12,8 @@ import numpy as np
 from etude.verdicts import Verdict
 
 RELATIVE_TOLERANCE = 1e-5
+SOMETIMES = {"test_snapshot", "folds"}
+"""Stages that only some runs have."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +40,17 @@ class Evidence:
 
 
 def ladder(before: Evidence, now: Evidence) -> tuple[Rung, ...]:
-    """Snapshot, split, encoder, first weights, every epoch's losses as float64 bits, weights, predictions, metrics."""
-    rungs = [_rung(stage, before, now) for stage in ("snapshot", "split", "encoder", "initial_weights")]
+    """Snapshot, split, encoder, first weights, every epoch's losses as float64 bits, weights, predictions, metrics;
+    the official test table and the folds when one of the runs has them.
+    """
+    absent = SOMETIMES - {*before.digests, *now.digests}
+    first = ("snapshot", "test_snapshot", "split", "encoder", "initial_weights")
+    rungs = [_rung(stage, before, now) for stage in first if stage not in absent]
     epochs = range(max(len(before.losses), len(now.losses)))
     rungs += [Rung(f"epoch {i + 1}", _bits(before.losses, i), _bits(now.losses, i)) for i in epochs]
-    rungs += [_rung(stage, before, now) for stage in ("weights", "predictions")]
+    rungs += [
+        _rung(stage, before, now) for stage in ("weights", "folds", "predictions") if stage not in absent
+    ]
     rungs.append(Rung("metrics", _metric_bits(before.metrics), _metric_bits(now.metrics)))
     return tuple(rungs)
 

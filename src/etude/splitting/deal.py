@@ -2,19 +2,21 @@
 
 ``random`` and ``group`` place a row by the hash of its content (or group) and the seed: appending rows
 moves none. ``stratified`` and ``time`` keep exact shares. Rows that are equal in every used column
-stay on one side in all of them but ``time`` and ``column``, where the data themselves decide.
+stay on one side in all of them but ``time`` and ``column``, where the data themselves decide. With an official
+test table (``etude.splitting.official``) the test share is 0 and the rows go to train and validation.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from etude.errors import DataError
 from etude.seeds import derived
+from etude.splitting.moments import dealt_by_time, gap_of, instants
+from etude.splitting.parts import LEFT_OUT, PARTS, TEST, TRAIN, VALIDATION, Dealt, Rows
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -22,8 +24,6 @@ if TYPE_CHECKING:
 
     from etude.experiment import Split
 
-PARTS = ("train", "validation", "test")
-TRAIN, VALIDATION, TEST = range(3)
 CROWD = 3
 """Stands for train until it has been counted."""
 SMALL_GROUP = 10
@@ -38,40 +38,23 @@ SPELLINGS = {
 }
 
 
-@dataclass(frozen=True)
-class Dealt:
-    """``part`` holds 0 train, 1 validation, 2 test for each row; ``warnings`` what a user should know."""
-
-    part: NDArray[np.int8]
-    warnings: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Rows:
-    """What a split looks at: ``hashes`` tell equal rows, ``target`` has class codes or numbers."""
-
-    hashes: NDArray[np.uint64]
-    target: NDArray[np.generic]
-    classes: bool
-    column: pa.ChunkedArray | None = None
-
-
 def deal(split: Split, seed: int, rows: Rows) -> Dealt:
-    """The part of every row.
+    """The part of every row; with a test share of 0 there are train and validation alone.
 
-    Raises DataError: E091 too few rows for three parts, E092 a part column with other words.
+    Raises DataError: E081 and E083 classes that ``by: stratified`` cannot share out, E091 too few rows, E092 a part
+    column with other words, E095 a missing group, time or part, E096 a time column without times.
     """
-    if len(rows.hashes) < len(PARTS):
+    needed = PARTS if split.test else PARTS[:TEST]
+    if len(rows.hashes) < len(needed):
         raise DataError(
             "E091",
-            "train, validation and test need at least 3 rows",
+            f"{', '.join(needed[:-1])} and {needed[-1]} need at least {len(needed)} rows",
             value=len(rows.hashes),
             mend="bring more rows",
         )
-    dealt = _DEALERS[split.by](split, seed, rows)
-    counts = np.bincount(dealt.part, minlength=3)
-    for name, count in zip(PARTS, counts, strict=True):
-        if count == 0:
+    dealt = _DEALERS[split.way](split, seed, rows)
+    for i, name in enumerate(needed):
+        if not (dealt.part == i).any():
             raise DataError(
                 "E091",
                 f"every part needs rows, and split.by: {split.by} gives none to {name}",
@@ -82,23 +65,27 @@ def deal(split: Split, seed: int, rows: Rows) -> Dealt:
 
 
 def _random(split: Split, seed: int, rows: Rows) -> Dealt:
-    return Dealt(_by_place(_places(rows.hashes, seed), split))
+    return Dealt(_by_place(places(rows.hashes, seed), split))
 
 
 def _group(split: Split, seed: int, rows: Rows) -> Dealt:
+    import pyarrow as pa
+
     from etude.row_hash import row_hashes
 
-    groups = row_hashes(_whole(rows, split), [str(split.column)])
-    return Dealt(_by_place(_places(groups, seed), split))
+    groups = row_hashes(pa.table({str(split.column): whole(rows, split)}), [str(split.column)])
+    return Dealt(_by_place(places(groups, seed), split))
 
 
 def _stratified(split: Split, seed: int, rows: Rows) -> Dealt:
-    strata = rows.target.astype(np.int64) if rows.classes else _bins(rows.target.astype(np.float64))
-    order = np.lexsort((rows.hashes, _places(rows.hashes, seed), strata))
+    strata = strata_of(rows)
+    order = np.lexsort((rows.hashes, places(rows.hashes, seed), strata))
     part = np.full(len(order), TRAIN, dtype=np.int8)
     lone, in_train = 0, 0
     levels, starts = np.unique(strata[order], return_index=True)
     sizes = np.diff(np.append(starts, len(order)))
+    if rows.classes and split.by == "stratified":
+        _check_classes(split, rows, levels, sizes)
     tests = _shares(sizes, split.test, sizes - 1)
     validations = _shares(sizes, split.validation, sizes - tests - 1)
     for start, size, for_test, for_validation in zip(starts, sizes, tests, validations, strict=True):
@@ -118,38 +105,37 @@ def _stratified(split: Split, seed: int, rows: Rows) -> Dealt:
     return Dealt(part, tuple(warnings))
 
 
-def _time(split: Split, seed: int, rows: Rows) -> Dealt:
-    import pyarrow as pa
-
-    values = _whole(rows, split).column(0)
-    if not (
-        pa.types.is_timestamp(values.type)
-        or pa.types.is_floating(values.type)
-        or pa.types.is_integer(values.type)
-    ):
+def _check_classes(split: Split, rows: Rows, levels: NDArray[np.int64], sizes: NDArray[np.int64]) -> None:
+    """Who writes ``by: stratified`` asks for every class in every part."""
+    if (sizes == 1).any():
+        lone = int(levels[int((sizes == 1).argmax())])
         raise DataError(
-            "E096",
-            "the time column must hold dates or numbers",
-            where=f"column '{split.column}'",
-            value=values.type,
-            mend="declare it in data.columns, or give data.date_format",
+            "E081",
+            "split.by: stratified needs two rows of every class",
+            where=f"{int((sizes == 1).sum())} of {len(levels)} classes have one row",
+            value=rows.names[lone] if rows.names else lone,
+            mend="leave split.by out (a lone class then goes to train), or leave those rows out",
         )
-    time = (values.cast(pa.int64()) if pa.types.is_timestamp(values.type) else values).to_numpy()
-    order = np.argsort(time, kind="stable")
-    n = len(order)
-    moments = time[order]
-    # Equal moments stay together: a cut moves to the first row of its moment.
-    test_from = int(np.searchsorted(moments, moments[n - max(1, round(n * split.test))]))
-    validation_from = max(0, test_from - max(1, round(n * split.validation)))
-    validation_from = int(np.searchsorted(moments, moments[validation_from]))
-    part = np.full(n, TRAIN, dtype=np.int8)
-    part[order[validation_from:]] = VALIDATION
-    part[order[test_from:]] = TEST
-    return Dealt(part)
+    wanted = round(len(rows.hashes) * split.test)
+    if split.test and wanted < len(levels):
+        raise DataError(
+            "E083",
+            f"split.by: stratified needs a test row for each of the {len(levels)} classes",
+            value=f"{wanted} test rows",
+            mend="choose a larger split.test, or leave split.by out",
+        )
+
+
+def _time(split: Split, seed: int, rows: Rows) -> Dealt:
+    times = instants(whole(rows, split), str(split.column))
+    part = dealt_by_time(times.values, split.test, split.validation, gap_of(split, times))
+    gone = int((part == LEFT_OUT).sum())
+    said = f"{gone:,} rows lie in the gap of {split.gap} before validation or test and are left out"
+    return Dealt(part, (said,) if gone else ())
 
 
 def _column(split: Split, seed: int, rows: Rows) -> Dealt:
-    words = [str(word).strip().casefold() for word in _whole(rows, split).column(0).to_pylist()]
+    words = [str(word).strip().casefold() for word in whole(rows, split).to_pylist()]
     unknown = sorted(set(words) - set(SPELLINGS))
     if unknown:
         raise DataError(
@@ -159,7 +145,16 @@ def _column(split: Split, seed: int, rows: Rows) -> Dealt:
             value=unknown[0],
             mend="mend the column or split otherwise",
         )
-    return Dealt(np.array([SPELLINGS[word] for word in words], dtype=np.int8))
+    part = np.array([SPELLINGS[word] for word in words], dtype=np.int8)
+    if not split.test and (part == TEST).any():
+        raise DataError(
+            "E092",
+            "the part column must say train or validation where data.test is the test set",
+            where=f"column '{split.column}'",
+            value=f"test in {int((part == TEST).sum())} rows",
+            mend="leave those rows or data.test out",
+        )
+    return Dealt(part)
 
 
 _DEALERS: dict[str, Callable[..., Dealt]] = {
@@ -171,7 +166,7 @@ _DEALERS: dict[str, Callable[..., Dealt]] = {
 }
 
 
-def _places(hashes: NDArray[np.uint64], seed: int) -> NDArray[np.uint64]:
+def places(hashes: NDArray[np.uint64], seed: int) -> NDArray[np.uint64]:
     """A uniform 64-bit place for each hash under the seed (the finaliser of splitmix64, Steele et al. 2014)."""
     mixed: NDArray[np.uint64] = hashes ^ np.uint64(derived(seed, "split"))
     mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -223,15 +218,19 @@ def _dealt_groups(ordered: NDArray[np.uint64], wanted: tuple[int, int]) -> NDArr
     return part
 
 
+def strata_of(rows: Rows) -> NDArray[np.int64]:
+    """The class of each row, or the bin of its number."""
+    return rows.target.astype(np.int64) if rows.classes else _bins(rows.target.astype(np.float64))
+
+
 def _bins(target: NDArray[np.float64]) -> NDArray[np.int64]:
     bins = max(1, min(TARGET_BINS, len(target) // ROWS_PER_BIN))
     edges = np.unique(np.quantile(target, np.linspace(0, 1, bins + 1)[1:-1]))
     return np.searchsorted(edges, target, side="right").astype(np.int64)
 
 
-def _whole(rows: Rows, split: Split) -> pa.Table:
-    import pyarrow as pa
-
+def whole(rows: Rows, split: Split) -> pa.ChunkedArray:
+    """The split's column. Raises DataError: E076 when there is none, E095 when a row has no value in it."""
     if rows.column is None:
         raise DataError("E076", "the split's column must exist", value=split.column, mend="mend split.column")
     if rows.column.null_count:
@@ -242,4 +241,4 @@ def _whole(rows: Rows, split: Split) -> pa.Table:
             value=f"{rows.column.null_count} rows without one",
             mend="fill or leave out those rows",
         )
-    return pa.table({str(split.column): rows.column})
+    return rows.column

@@ -22,16 +22,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Cleaned:
-    """The cleaned table in the store, with the task that its target sets."""
+    """The cleaned table in the store, with the task that its target sets. The last ``official`` rows are those of the
+    official test table; the others alone set the task.
+    """
 
     table: Ref
     schema: Ref
     task: Literal["classification", "regression"]
     rows: int
+    official: int = 0
 
 
 def clean(store: Store, collected: Collected, data: Data, rules: Clean) -> Outcome[Cleaned]:
-    """The table after the rules. Raises DataError: E078 and E055 by the rules, E080-E087 by the target."""
+    """The table after the rules, the official test rows at its end.
+
+    Raises DataError: E078 and E055 by the rules, E080-E087 by the target.
+    """
+    import pyarrow as pa
+
     from etude import snapshot
     from etude.columns.schema import Schema
     from etude.encoding import target
@@ -44,7 +52,12 @@ def clean(store: Store, collected: Collected, data: Data, rules: Clean) -> Outco
     kept, results = cleaning.clean(table, data, rules)
     task = target.task_of(kept.column(data.target), data.task, data.target)
     _check_varies(kept.column(data.target), task, data.target)
-    cleaned = Cleaned(store.put(snapshot.to_bytes(kept)), collected.schema, task, kept.num_rows)
+    official, official_results = _official(store, collected, data, rules, kept)
+    whole = kept if official is None else pa.concat_tables([kept, official])
+    official_rows = whole.num_rows - kept.num_rows
+    cleaned = Cleaned(
+        store.put(snapshot.to_bytes(whole)), collected.schema, task, whole.num_rows, official_rows
+    )
     done = (*_parsing_results(json.loads(store.get(collected.parsing))), *results)
     report = DataReport(
         source=collected.source,
@@ -62,12 +75,46 @@ def clean(store: Store, collected: Collected, data: Data, rules: Clean) -> Outco
             "clean/rows": kept.num_rows,
             "clean/rows_dropped": table.num_rows - kept.num_rows,
             **{f"clean/{result.rule.replace(' ', '_')}": result.changed for result in done},
+            **({"clean/test_rows": official_rows} if collected.test else {}),
         },
         tags={"task": task},
         files=put_files(store, files),
-        summary=_summary(table.num_rows, kept.num_rows, done),
+        summary=_summary(table.num_rows, kept.num_rows, done)
+        + _official_summary(collected, official_rows, official_results),
+        warnings=_unused_spellings(data, [*results, *official_results]),
     )
-    return Outcome(cleaned, record, snapshot.digest(kept))
+    return Outcome(cleaned, record, snapshot.digest(whole))
+
+
+def _official(
+    store: Store, collected: Collected, data: Data, rules: Clean, source: pa.Table
+) -> tuple[pa.Table | None, Sequence[cleaning.RuleResult]]:
+    """The official test rows after the same rules, their labels spelled as those of the source."""
+    if collected.test is None:
+        return None, ()
+    from etude import snapshot
+    from etude.label_spellings import check_spellings
+
+    table = snapshot.from_bytes(store.get(collected.test.table))
+    try:
+        kept, results = cleaning.clean(table, data, rules)
+    except DataError as error:
+        where = f"data.test, {error.where}"
+        raise DataError(error.code, error.what, where=where, value=error.value, mend=error.mend) from None
+    private = bool(getattr(data, "private", False))
+    check_spellings(source.column(data.target), kept.column(data.target), data.target, private=private)
+    return kept, results
+
+
+def _official_summary(collected: Collected, rows: int, results: Sequence[cleaning.RuleResult]) -> str:
+    return "" if collected.test is None else f"; data.test: {_summary(collected.test.rows, rows, results)}"
+
+
+def _unused_spellings(data: Data, results: Sequence[cleaning.RuleResult]) -> tuple[str, ...]:
+    """``data.labels`` that change nothing are said."""
+    if not data.labels or any(r.rule == "label spellings" and r.changed for r in results):
+        return ()
+    return ("no spelling of data.labels stands in the target (E086)",)
 
 
 def _parsing_results(counts: dict[str, dict[str, Any]]) -> list[cleaning.RuleResult]:

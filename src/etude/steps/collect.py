@@ -5,34 +5,43 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from etude.errors import DataError, EtudeError, nearest, shown
 from etude.outcome import Outcome, Record, put_files
+from etude.steps.official_test import OfficialTest, kept, read_official, typed
 from etude.store import Ref, Store
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
     import pyarrow as pa
 
+    from etude.columns.schema import Schema
     from etude.experiment import Data, Split
     from etude.reading.any_table import RawTable
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A table that was collected before: its bytes, schema and parsing counts in the store, and its digest."""
+    """A table that was collected before: its bytes, schema and parsing counts in the store, and its digest; the
+    official test table that came with it.
+    """
 
     table: Ref
     schema: Ref
     parsing: Ref
     digest: str
     source: str
+    test: OfficialTest | None = None
 
 
 @dataclass(frozen=True)
 class Collected:
-    """The snapshot (canonical table) and its schema, in the store; ``snapshot`` is the table's digest."""
+    """The snapshot (canonical table) and its schema, in the store; ``snapshot`` is the table's digest; ``test`` the
+    official test table, where there is one.
+    """
 
     table: Ref
     schema: Ref
@@ -41,14 +50,22 @@ class Collected:
     source: str
     rows: int
     columns: int
+    test: OfficialTest | None = None
 
 
 def collect(
-    store: Store, data: Data, split: Split, folder: str, given: pd.DataFrame | Snapshot | None = None
+    store: Store,
+    data: Data,
+    split: Split,
+    folder: str,
+    given: pd.DataFrame | Snapshot | None = None,
+    given_test: pd.DataFrame | None = None,
 ) -> Outcome[Collected]:
-    """The snapshot of ``data.source``, or of the frame or the earlier snapshot that is ``given``.
+    """The snapshot of ``data.source``, or of the frame or the earlier snapshot that is ``given``; beside it that of
+    ``data.test`` or of the frame ``given_test``. The kinds are those of the source alone.
 
-    Raises DataError: what the strict reader refuses, E005 no rows, E076 a named column that does not exist.
+    Raises DataError: what the strict reader refuses, E005 no rows, E076 a named column that does not exist, E044
+    other columns in the test table.
     """
     if isinstance(given, Snapshot):
         return _restored(store, given)
@@ -62,47 +79,85 @@ def collect(
     kinds = schema.infer(raw.table, data)
     parsed = parsing.parse(raw.table, kinds)
     refuse_mixed_epochs(parsed.table, kinds, data)
-    kept = Snapshot(
+    test, test_facts = _official(store, data, folder, given_test, kinds)
+    collected = Snapshot(
         table=store.put(snapshot.to_bytes(parsed.table)),
         schema=store.put(_json(kinds.to_json())),
         parsing=store.put(_json(parsed.counts)),
         digest=snapshot.digest(parsed.table),
         source=raw.source,
+        test=test,
     )
     facts = {"source": raw.source, "sha256": raw.sha256, **raw.facts}
-    return _outcome(store, kept, parsed.table, {"collect/source.json": _json(facts)}, raw)
+    files = {"collect/source.json": _json(facts)}
+    if test_facts:
+        files["collect/test_source.json"] = _json(test_facts)
+    digests = {"source.sha256": raw.sha256, "test_source.sha256": str(test_facts.get("sha256", ""))}
+    noted = [*raw.facts["warnings"], *(f"data.test: {said}" for said in test_facts.get("warnings", ()))]
+    return _outcome(store, collected, parsed.table, files, digests, noted)
 
 
-def _restored(store: Store, kept: Snapshot) -> Outcome[Collected]:
-    """An earlier snapshot, its digest computed again."""
+def _official(
+    store: Store, data: Data, folder: str, given: pd.DataFrame | None, schema: Schema
+) -> tuple[OfficialTest | None, dict[str, Any]]:
+    """The official test table and the facts of its source; None and nothing without one."""
+    raw = read_official(data, folder, given)
+    if raw is None:
+        return None, {}
+    table, counts = typed(raw, schema, data)
+    return kept(store, table, _json(counts), raw.source), {
+        "source": raw.source,
+        "sha256": raw.sha256,
+        **raw.facts,
+    }
+
+
+def _restored(store: Store, earlier: Snapshot) -> Outcome[Collected]:
+    """An earlier snapshot, its digests computed again."""
     from etude import snapshot
 
-    table = snapshot.from_bytes(store.get(kept.table))
-    found = snapshot.digest(table)
-    if found != kept.digest:
-        raise EtudeError("E130", "the snapshot must have its recorded digest", where=kept.source, value=found)
-    return _outcome(store, kept, table, {})
+    for recorded in (earlier, earlier.test) if earlier.test else (earlier,):
+        found = snapshot.digest(snapshot.from_bytes(store.get(recorded.table)))
+        if found != recorded.digest:
+            raise EtudeError(
+                "E130", "the snapshot must have its recorded digest", where=recorded.source, value=found
+            )
+    return _outcome(store, earlier, snapshot.from_bytes(store.get(earlier.table)), {}, {})
 
 
 def _outcome(
-    store: Store, kept: Snapshot, table: pa.Table, files: dict[str, bytes], raw: RawTable | None = None
+    store: Store,
+    found: Snapshot,
+    table: pa.Table,
+    files: dict[str, bytes],
+    source_digests: dict[str, str],
+    noted: Sequence[str] = (),
 ) -> Outcome[Collected]:
-    rows, columns = table.num_rows, table.num_columns
-    collected = Collected(kept.table, kept.schema, kept.parsing, kept.digest, kept.source, rows, columns)
+    rows, columns, test = table.num_rows, table.num_columns, found.test
+    collected = Collected(
+        found.table, found.schema, found.parsing, found.digest, found.source, rows, columns, test
+    )
     logged = {
-        "collect/schema.json": store.get(kept.schema),
-        "collect/parsing.json": store.get(kept.parsing),
+        "collect/schema.json": store.get(found.schema),
+        "collect/parsing.json": store.get(found.parsing),
+        **({"collect/test_parsing.json": store.get(test.parsing)} if test else {}),
         **files,
     }
-    tags = {"snapshot.sha256": kept.digest, "source": kept.source, "source.sha256": raw.sha256 if raw else ""}
+    tags = {"snapshot.sha256": found.digest, "source": found.source, **source_digests}
+    metrics = {"collect/rows": rows, "collect/columns": columns}
+    summary = f"{rows:,} rows x {columns} columns, snapshot {found.digest[:12]}"
+    if test:
+        tags |= {"test_snapshot.sha256": test.digest, "test_source": test.source}
+        metrics["collect/test_rows"] = test.rows
+        summary += f"; official test {test.rows:,} rows, snapshot {test.digest[:12]}"
     record = Record(
-        metrics={"collect/rows": rows, "collect/columns": columns},
+        metrics=metrics,
         tags={name: value for name, value in tags.items() if value},
         files=put_files(store, logged),
-        summary=f"{rows:,} rows x {columns} columns, snapshot {kept.digest[:12]}",
-        warnings=(*(raw.facts["warnings"] if raw else ()), *_warnings(store, kept)),
+        summary=summary,
+        warnings=(*noted, *_warnings(store, found)),
     )
-    return Outcome(collected, record, kept.digest)
+    return Outcome(collected, record, found.digest)
 
 
 def _warnings(store: Store, kept: Snapshot) -> tuple[str, ...]:

@@ -77,7 +77,7 @@ def encode(
 def feature_names(names: list[str], data: Data, settings: Split) -> list[str]:
     """The columns that may become features: not the target, not dropped, not the split's own group or part."""
     apart = {data.target, *data.drop}
-    if settings.by in ("group", "column"):
+    if settings.way in ("group", "column"):
         apart.add(str(settings.column))
     return [name for name in names if name not in apart]
 

@@ -14,49 +14,86 @@ from etude.experiment import Data, Split, digest_of
 from etude.outcome import Outcome, Record, put_files
 from etude.splitting import deal as splitting
 from etude.splitting.certificate import certificate
+from etude.splitting.official import deal_beside, with_official
+from etude.splitting.parts import LEFT_OUT, PARTS, Dealt, Rows
 from etude.steps.clean import Cleaned
 from etude.store import Ref, Store
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from etude.splitting.moved import Moved
 
 
 @dataclass(frozen=True)
 class Parts:
-    """Row positions in the cleaned table (safetensors: train, validation, test), and the digest of the three."""
+    """Row positions in the cleaned table (safetensors: train, validation, test), and the digest of the three;
+    ``placed`` tells a later split of the same experiment where each row was.
+    """
 
     rows: Ref
     train: int
     validation: int
     test: int
     digest: str
+    placed: Ref | None = None
 
 
-def split(store: Store, cleaned: Cleaned, data: Data, settings: Split, seed: int) -> Outcome[Parts]:
-    """Three parts without a row in common. Raises DataError E091-E096 when the table does not allow them."""
+def split(
+    store: Store, cleaned: Cleaned, data: Data, settings: Split, seed: int, earlier: Ref | None = None
+) -> Outcome[Parts]:
+    """Three parts without a row in common; official test rows are the test part.
+
+    ``earlier`` is a split of the same experiment (``Parts.placed``): rows that moved since are counted.
+    Raises DataError E081-E099 when the table does not allow the split.
+    """
     from safetensors.numpy import save
 
     from etude import snapshot
     from etude.row_hash import row_hashes
+    from etude.splitting import moved
 
     table = snapshot.from_bytes(store.get(cleaned.table))
-    hashes = row_hashes(table, used_columns(table.column_names, data))
-    labels = _labels(table.column(data.target), cleaned.task)
-    column = table.column(settings.column) if settings.column else None
-    classes = cleaned.task == "classification"
-    target = np.unique(labels, return_inverse=True)[1] if classes else labels
-    dealt = splitting.deal(settings, seed, splitting.Rows(hashes, target, classes, column))
-    rows = {name: np.flatnonzero(dealt.part == i) for i, name in enumerate(splitting.PARTS)}
-    found = _certified(rows, hashes, labels if classes else None, column, settings)
+    rows = rows_of(table, cleaned, data, settings, row_hashes(table, used_columns(table.column_names, data)))
+    dealt = _dealt(settings, seed, rows, cleaned)
+    placed = {name: np.flatnonzero(dealt.part == i) for i, name in enumerate(PARTS)}
+    found = certified(placed, rows, settings, int((dealt.part == LEFT_OUT).sum()))
     digest = digest_of(found["digests"])
     parts = Parts(
-        rows=store.put(save({name: positions.astype(np.int64) for name, positions in rows.items()})),
-        train=len(rows["train"]),
-        validation=len(rows["validation"]),
-        test=len(rows["test"]),
+        rows=store.put(save({name: positions.astype(np.int64) for name, positions in placed.items()})),
+        train=len(placed["train"]),
+        validation=len(placed["validation"]),
+        test=len(placed["test"]),
         digest=digest,
+        placed=store.put(moved.to_bytes(rows.hashes, dealt.part)),
     )
-    return Outcome(parts, _record(store, found, digest, dealt.warnings), digest)
+    since = None
+    if earlier is not None and store.holds(earlier):
+        since = moved.moved_rows(*moved.from_bytes(store.get(earlier)), rows.hashes, dealt.part)
+    record = _record(store, found, digest, dealt.warnings, official=bool(cleaned.official), since=since)
+    return Outcome(parts, record, digest)
+
+
+def _dealt(settings: Split, seed: int, rows: Rows, cleaned: Cleaned) -> Dealt:
+    if not cleaned.official:
+        return splitting.deal(settings, seed, rows)
+    source = np.arange(len(rows.hashes) - cleaned.official)
+    official = np.arange(len(source), len(rows.hashes))
+    dealt = deal_beside(settings, seed, rows.at(source), rows.at(official))
+    return Dealt(with_official(dealt, cleaned.official), dealt.warnings)
+
+
+def rows_of(
+    table: pa.Table, cleaned: Cleaned, data: Data, settings: Split, hashes: NDArray[np.uint64]
+) -> Rows:
+    """What a split looks at of the table."""
+    column = table.column(settings.column) if settings.column else None
+    target = table.column(data.target)
+    if cleaned.task == "regression":
+        return Rows(hashes, target.cast("float64").to_numpy(), False, column)
+    names, codes = np.unique(_labels(target), return_inverse=True)
+    return Rows(hashes, codes.astype(np.int64), True, column, tuple(names.tolist()))
 
 
 def positions(store: Store, parts: Parts) -> dict[str, np.ndarray[Any, np.dtype[np.int64]]]:
@@ -67,40 +104,52 @@ def positions(store: Store, parts: Parts) -> dict[str, np.ndarray[Any, np.dtype[
     return found
 
 
-def _labels(target: pa.ChunkedArray, task: str) -> np.ndarray[Any, Any]:
-    if task == "regression":
-        numbers: np.ndarray[Any, Any] = target.cast("float64").to_numpy()
-        return numbers
-    return np.array([str(value) for value in target.to_pylist()], dtype=object).astype(str)
+def _labels(target: pa.ChunkedArray) -> np.ndarray[Any, Any]:
+    """The text of each row's label, as the target's encoder spells it."""
+    import pyarrow.compute as pc
+
+    from etude.encoding.target import label_texts
+
+    levels = pc.unique(target)
+    positions = pc.index_in(target, value_set=levels).to_numpy(zero_copy_only=False)
+    texts: np.ndarray[Any, Any] = np.array(label_texts(levels), dtype=str)
+    return texts[positions.astype(np.int64)]
 
 
-def _certified(
-    rows: dict[str, np.ndarray[Any, Any]],
-    hashes: np.ndarray[Any, Any],
-    labels: np.ndarray[Any, Any] | None,
-    column: pa.ChunkedArray | None,
-    settings: Split,
+def certified(
+    parts: dict[str, np.ndarray[Any, Any]], rows: Rows, settings: Split, left_out: int
 ) -> dict[str, Any]:
     """The certificate. A split that breaks its own promise is a fault of ours, and stops the run."""
+    column = rows.column
     found = certificate(
-        {name: positions.tolist() for name, positions in rows.items()},
-        hashes.tolist(),
-        labels=None if labels is None else labels.tolist(),
-        groups=column.to_pylist() if column is not None and settings.by == "group" else None,
-        times=column.to_pylist() if column is not None and settings.by == "time" else None,
+        {name: positions.tolist() for name, positions in parts.items()},
+        rows.hashes.tolist(),
+        labels=[rows.names[code] for code in rows.target.tolist()] if rows.classes else None,
+        groups=column.to_pylist() if column is not None and settings.way == "group" else None,
+        times=column.to_pylist() if column is not None and settings.way == "time" else None,
     )
-    broken = ["rows_in_two_parts", "rows_in_no_part", "groups_across_parts", "train_after_test"]
-    if settings.by in ("random", "stratified"):
+    broken = ["rows_in_two_parts", "groups_across_parts", "train_after_test", "train_after_validation"]
+    if settings.way in ("random", "stratified"):
         broken.append("equal_rows_across_parts")
     for promise in broken:
         if found.get(promise, 0):
             raise EtudeError(
                 "E095", f"the split must have 0 {promise.replace('_', ' ')}", value=found[promise]
             )
+    if found["rows_in_no_part"] != left_out:
+        raise EtudeError("E095", f"the split must leave out {left_out} rows", value=found["rows_in_no_part"])
     return found
 
 
-def _record(store: Store, found: dict[str, Any], digest: str, warnings: tuple[str, ...]) -> Record:
+def _record(
+    store: Store,
+    found: dict[str, Any],
+    digest: str,
+    warnings: tuple[str, ...],
+    *,
+    official: bool,
+    since: Moved | None,
+) -> Record:
     rows = found["rows"]
     total = sum(rows.values())
     balance = {
@@ -110,12 +159,31 @@ def _record(store: Store, found: dict[str, Any], digest: str, warnings: tuple[st
         for label, share in shares.items()
     }
     summary = ", ".join(f"{name} {count:,} ({count / total:.0%})" for name, count in rows.items())
+    summary += " official" if official else ""
+    counts = {f"split/{name}_rows": count for name, count in rows.items()}
+    if found["rows_in_no_part"]:
+        counts["split/left_out_rows"] = found["rows_in_no_part"]
+        summary += f", left out {found['rows_in_no_part']:,}"
+    if since is not None:
+        counts |= {"split/earlier_rows": since.rows, "split/moved_rows": since.moved}
+        summary += f"; of {since.rows:,} rows of the earlier split {since.moved:,} moved"
+        warnings += _moved_warning(since)
     return Record(
-        metrics={**{f"split/{name}_rows": count for name, count in rows.items()}, **balance},
+        metrics={**counts, **balance},
         tags={"split.sha256": digest, **{f"split.{name}.sha256": d for name, d in found["digests"].items()}},
         files=put_files(store, {"split/certificate.json": _pretty(found)}),
         summary=summary,
         warnings=warnings + _missing_classes(found),
+    )
+
+
+def _moved_warning(since: Moved) -> tuple[str, ...]:
+    """Test scores before and after are not of the same rows, and some of the earlier test rows are now learned from."""
+    if not since.from_test:
+        return ()
+    return (
+        f"{since.from_test:,} test rows of the earlier split are not in test any more: split.by: random or group "
+        "moves none when rows are appended",
     )
 
 
