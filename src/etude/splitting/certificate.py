@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 
@@ -16,7 +17,8 @@ def certificate(
     times: Sequence[Any] | None = None,
 ) -> dict[str, Any]:
     """What holds of the parts: row counts, digests of their row ids, rows in two parts (must be 0), rows in none,
-    equal rows across parts, groups across parts, moments of train after the first of test, class balance.
+    equal rows across parts, groups across parts, moments of train after the first of test, the distance in time
+    from part to part (seconds for dates), class balance.
     """
     placed = Counter(row for rows in parts.values() for row in rows)
     found: dict[str, Any] = {
@@ -31,6 +33,8 @@ def certificate(
     if times is not None:
         found["train_after_test"] = _late(times, parts["train"], parts["test"])
         found["train_after_validation"] = _late(times, parts["train"], parts["validation"])
+        found["train_to_validation"] = _distance(times, parts["train"], parts["validation"])
+        found["validation_to_test"] = _distance(times, parts["validation"], parts["test"])
     if labels is not None:
         found["balance"] = {name: _balance(labels, rows) for name, rows in parts.items()}
     return found
@@ -53,6 +57,11 @@ def _straddling(parts: Mapping[str, Sequence[int]], values: Sequence[Any]) -> in
 def _late(times: Sequence[Any], earlier: Sequence[int], later: Sequence[int]) -> int:
     first = min(times[row] for row in later)
     return sum(1 for row in earlier if times[row] >= first)
+
+
+def _distance(times: Sequence[Any], earlier: Sequence[int], later: Sequence[int]) -> float:
+    away = min(times[row] for row in later) - max(times[row] for row in earlier)
+    return float(away.total_seconds() if isinstance(away, timedelta) else away)
 
 
 def _balance(labels: Sequence[str], rows: Sequence[int]) -> dict[str, float]:

@@ -58,6 +58,13 @@ def gap_of(split: Split, times: Instants) -> float:
     return float(number) * MICROSECONDS[unit] if unit else float(number)
 
 
+def gap_in_unit(split: Split) -> float:
+    """``split.gap`` in seconds, or in the unit of a column of numbers; 0 without one."""
+    found = GAP_PATTERN.match(split.gap or "0")
+    number, unit = found.groups() if found else ("0", "")
+    return float(number) * MICROSECONDS[unit] / 10**6 if unit else float(number)
+
+
 def dealt_by_time(times: NDArray[Any], test: float, validation: float, gap: float) -> NDArray[np.int8]:
     """The latest ``test`` share is test (none with 0), the latest ``validation`` share before it validation.
 

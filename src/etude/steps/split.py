@@ -14,6 +14,7 @@ from etude.experiment import Data, Split, digest_of
 from etude.outcome import Outcome, Record, put_files
 from etude.splitting import deal as splitting
 from etude.splitting.certificate import certificate
+from etude.splitting.moments import gap_in_unit
 from etude.splitting.official import deal_beside, with_official
 from etude.splitting.parts import LEFT_OUT, PARTS, Dealt, Rows
 from etude.steps.clean import Cleaned
@@ -112,8 +113,9 @@ def _labels(target: pa.ChunkedArray) -> np.ndarray[Any, Any]:
 
     levels = pc.unique(target)
     positions = pc.index_in(target, value_set=levels).to_numpy(zero_copy_only=False)
-    texts: np.ndarray[Any, Any] = np.array(label_texts(levels), dtype=str)
-    return texts[positions.astype(np.int64)]
+    texts = np.array(label_texts(levels), dtype=str)
+    found: np.ndarray[Any, Any] = texts[positions.astype(np.int64)]
+    return found
 
 
 def certified(
@@ -136,6 +138,10 @@ def certified(
             raise EtudeError(
                 "E095", f"the split must have 0 {promise.replace('_', ' ')}", value=found[promise]
             )
+    gap = gap_in_unit(settings)
+    for distance in ("train_to_validation", "validation_to_test"):
+        if found.get(distance, gap) < gap:
+            raise EtudeError("E095", f"the split must keep its gap from {distance.replace('_', ' ')}")
     if found["rows_in_no_part"] != left_out:
         raise EtudeError("E095", f"the split must leave out {left_out} rows", value=found["rows_in_no_part"])
     return found
