@@ -116,6 +116,7 @@ def _closure(module: str) -> dict[str, bytes]:
     return found
 
 
+@cache
 def _imported(source: bytes) -> list[str]:
     """What a source imports from etude, also inside functions: modules, and names that may be modules."""
     names = []

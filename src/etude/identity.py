@@ -6,7 +6,8 @@ import hashlib
 import os
 import platform
 import sys
-from importlib.metadata import PackageNotFoundError, requires, version
+from email.parser import HeaderParser
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
 
@@ -78,9 +79,8 @@ def packages(root: str = "etude") -> dict[str, str]:
     while waiting:
         name, extras = waiting.pop()
         try:
-            needed = requires(name) or []
             known = name in found
-            found[name] = version(name)
+            found[name], needed = _version_and_needs(name)
         except PackageNotFoundError:
             continue
         if known and not extras:
@@ -94,6 +94,13 @@ def packages(root: str = "etude") -> dict[str, str]:
                     waiting.append((wanted, frozenset(requirement.extras)))
     found.pop(root, None)
     return dict(sorted(found.items()))
+
+
+def _version_and_needs(name: str) -> tuple[str, list[str]]:
+    """Without parsing the long description, as importlib's own accessors do on each call."""
+    head = (distribution(name).read_text("METADATA") or "").partition("\n\n")[0]
+    fields = HeaderParser().parsestr(head)
+    return fields["Version"], fields.get_all("Requires-Dist") or []
 
 
 def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
