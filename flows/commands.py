@@ -8,13 +8,12 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.markup import escape
 from rich.table import Table
 
 from etude import experiment_file
 from etude.errors import ExperimentError, nearest
 from etude.home import home
-from flows.terminal import console, print_result, shown_on
+from flows.terminal import console, print_result, safe, shown_on
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -93,15 +92,15 @@ def check_experiment(file: Path, overrides: tuple[str, ...], *, as_json: bool) -
         "encode": encoded,
     }
     for name, outcome in steps.items():
-        out.print(f"  [cyan]{name:<9}[/cyan] {escape(outcome.record.summary)}")
+        out.print(f"  [cyan]{name:<9}[/cyan] {safe(outcome.record.summary)}")
         for warning in outcome.record.warnings:
-            out.print(f"  [yellow]{'warning':<9}[/yellow] {escape(warning)}")
+            out.print(f"  [yellow]{'warning':<9}[/yellow] {safe(warning)}")
     out.print(
         f"  [cyan]train    [/cyan] would train {parameters:,} parameters ({experiment.network.kind}) for "
-        f"{cleaned.outputs.task} of {escape(data.target)}, {batches} steps an epoch, "
+        f"{cleaned.outputs.task} of {safe(data.target)}, {batches} steps an epoch, "
         f"at most {experiment.train.epochs} epochs"
     )
-    out.print(f"[bold]next:[/bold]\n  etude run {escape(str(file))}")
+    out.print(f"[bold]next:[/bold]\n  etude run {safe(str(file))}")
     return {
         "experiment": experiment.resolved(),
         "columns": columns,
@@ -134,7 +133,7 @@ def _columns_table(columns: list[dict[str, Any]]) -> Table:
     for heading in ("column", "kind", "because"):
         table.add_column(heading)
     for column in columns[:60]:
-        table.add_row(escape(column["name"]), column["kind"], f"[dim]{escape(column['evidence'])}[/dim]")
+        table.add_row(safe(column["name"]), column["kind"], f"[dim]{safe(column['evidence'])}[/dim]")
     if len(columns) > 60:
         table.add_row(f"... {len(columns) - 60} more", "", "")
     return table
@@ -157,8 +156,8 @@ def init_experiment(source: str, target: str, output: Path | None, *, as_json: b
     text = draft(source, target, shown_source=relative)
     write_atomically(path, text.encode())
     out = console(json=as_json)
-    out.print(f"wrote {escape(str(path))}")
-    out.print(f"[bold]next:[/bold]\n  etude check {escape(str(path))}\n  etude run {escape(str(path))}")
+    out.print(f"wrote {safe(str(path))}")
+    out.print(f"[bold]next:[/bold]\n  etude check {safe(str(path))}\n  etude run {safe(str(path))}")
     return {"file": str(path), "experiment": text}
 
 
@@ -182,7 +181,7 @@ def rerun_run(run_id: str, *, as_json: bool) -> tuple[dict[str, Any], bool]:
     out.print()
     out.print(table)
     verdict = found.verdict
-    out.print(f"[bold]rerun:[/bold] {verdict.verdict}. {escape(verdict.sentence)}")
+    out.print(f"[bold]rerun:[/bold] {verdict.verdict}. {safe(verdict.sentence)}")
     return found.as_json(), found.identical
 
 
@@ -196,11 +195,11 @@ def schedule_experiment(
 
     folder, upcoming = str(file.parent.absolute()), next_runs(cron, timezone)
     say = console(json=as_json).print
-    say(f"{escape(experiment.name)}: next runs {' and '.join(upcoming)} ({timezone})", soft_wrap=True)
+    say(f"{safe(experiment.name)}: next runs {' and '.join(upcoming)} ({timezone})", soft_wrap=True)
     deployment = ""
     if pool:
         deployment = deploy(experiment, folder, cron, timezone, pool)
-        say(f"handed to the workers of pool {escape(pool)}, deployment {deployment}", soft_wrap=True)
+        say(f"handed to the workers of pool {safe(pool)}, deployment {deployment}", soft_wrap=True)
     else:
         serve(experiment, folder, cron, timezone, say)
     return {
@@ -237,7 +236,7 @@ def show_store(*, as_json: bool) -> dict[str, Any]:
     for name, size in sizes.items():
         out.print(f"  {name:<12} {size / 1e6:10.2f} MB")
     out.print(
-        f"{escape(str(root))}: {sum(sizes.values()) / 1e6:.2f} MB; delete the folder and Etude's own state is gone"
+        f"{safe(str(root))}: {sum(sizes.values()) / 1e6:.2f} MB; delete the folder and Etude's own state is gone"
     )
     out.print(
         "every stored object has the sha256 of its name" if not damaged else f"damaged: {', '.join(damaged)}"

@@ -11,12 +11,18 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from etude.errors import printable
 from tasks.progress import Done, Listener, listening
 
 if TYPE_CHECKING:
     from etude.training.fitting import Epoch
     from tasks.result import RunResult
     from tasks.run import Run
+
+
+def safe(text: str) -> str:
+    """The text as a terminal may show it: without markup, and without characters that the terminal would obey."""
+    return escape(printable(text))
 
 
 def console(*, json: bool) -> Console:
@@ -36,7 +42,7 @@ class TerminalListener(Listener):
     def opened(self, run: Run) -> None:
         self.run = run
         if self.out.is_terminal:
-            self.out.print(f"[bold]{escape(run.experiment.name)}[/bold]  run {run.run_id}")
+            self.out.print(f"[bold]{safe(run.experiment.name)}[/bold]  run {run.run_id}")
 
     def epoch(self, epoch: Epoch, epochs: int) -> None:
         if self._bar is None and self.out.is_terminal:
@@ -63,9 +69,9 @@ class TerminalListener(Listener):
         self.stop()
         if self.out.is_terminal:
             again = f" [dim](reused from run {done.reused_from[:8]})[/dim]" if done.reused_from else ""
-            self.out.print(_line(f"[cyan]{done.task}[/cyan]", f"{escape(done.summary)}{again}", done.seconds))
+            self.out.print(_line(f"[cyan]{done.task}[/cyan]", f"{safe(done.summary)}{again}", done.seconds))
         for warning in done.warnings:
-            self.out.print(_line("[yellow]warning[/yellow]", escape(warning)))
+            self.out.print(_line("[yellow]warning[/yellow]", safe(warning)))
 
     def stop(self) -> None:
         """No bar is left on the terminal."""
@@ -100,8 +106,8 @@ def print_result(out: Console, result: RunResult, file: str) -> None:
     out.print()
     out.print(_scores(result))
     for name, verdict in result.verdicts.items():
-        out.print(f"[bold]{escape(name)}:[/bold] {escape(verdict.sentence)}")
-    out.print(f"[bold]run:[/bold] {result.run_id} in {escape(result.tracking_uri)}", soft_wrap=True)
+        out.print(f"[bold]{safe(name)}:[/bold] {safe(verdict.sentence)}")
+    out.print(f"[bold]run:[/bold] {result.run_id} in {safe(result.tracking_uri)}", soft_wrap=True)
     out.print(f"[bold]model:[/bold] mlflow.pyfunc.load_model('{result.model_uri}')", soft_wrap=True)
     out.print("[bold]next:[/bold]")
     commands = {
@@ -110,9 +116,9 @@ def print_result(out: Console, result: RunResult, file: str) -> None:
         f"etude run {file} --set train.learning_rate=0.01": "try something else",
     }
     for command, why in commands.items():
-        out.print(f"  {escape(command)}  [dim]# {why}[/dim]", soft_wrap=True)
+        out.print(f"  {safe(command)}  [dim]# {why}[/dim]", soft_wrap=True)
         if command == "etude ui":
-            out.print(f"  [dim]  {escape(result.losses_link)}[/dim]", soft_wrap=True)
+            out.print(f"  [dim]  {safe(result.losses_link)}[/dim]", soft_wrap=True)
 
 
 def _scores(result: RunResult) -> Table:

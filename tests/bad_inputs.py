@@ -16,7 +16,7 @@ ROWS = 60
 
 @dataclass(frozen=True)
 class Told:
-    """What a user sees of a command: the exit code, the line on standard error, the JSON at the end."""
+    """What a user sees of a command: the exit code, the refusal's line, the JSON at the end, all else on the screen."""
 
     exit_code: int
     line: str
@@ -40,11 +40,12 @@ def etude(*arguments: str) -> Told:
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         code = cli._guarded(lambda: cli.etude(arguments, standalone_mode=False), debug=False)
-    lines = out.getvalue().splitlines()
-    is_json = "--json" in arguments and bool(lines)
-    if code == 0:
-        return Told(code, "", json.loads(lines[-1]) if is_json else {}, out.getvalue() + err.getvalue())
-    return Told(code, err.getvalue().removesuffix("\n"), {}, out.getvalue())
+    told = out.getvalue().splitlines()
+    if code:
+        return Told(code, err.getvalue().removesuffix("\n"), {}, out.getvalue())
+    if "--json" in arguments:
+        return Told(code, "", json.loads(told[-1]), err.getvalue())
+    return Told(code, "", {}, out.getvalue())
 
 
 def experiment(folder: Path, source: str = "table.csv", target: str = "y", **keys: Any) -> Path:
