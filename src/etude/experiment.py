@@ -13,6 +13,7 @@ import re
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from etude.secrets_in_urls import check_no_password
 
@@ -200,6 +201,12 @@ class Experiment(Section):
         if not NAME_PATTERN.match(name) or name.strip() in ("", ".", ".."):
             raise ValueError("name must be 1-200 printable characters without a slash or a backslash")
         return name
+
+    @model_validator(mode="after")
+    def _target_is_asked_for_once(self) -> Self:
+        if self.split.column == self.data.target:
+            raise PydanticCustomError("E077", "split.column must not be the target: it would decide the part")
+        return self
 
     def resolved(self) -> dict[str, Any]:
         """Every key with its value, plain JSON types, in the order of the file."""

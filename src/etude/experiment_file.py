@@ -185,9 +185,10 @@ def _explained(errors: list[ErrorDetails], marks: dict[Place, str], where: str) 
     message = first["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
     message = message.partition(", unable to parse")[0]
     value = first["input"] if not isinstance(first["input"], dict) else None
-    ours = first["type"] == "value_error"  # our own messages name the key already
+    has_code = first["type"].startswith("E0")
+    ours = has_code or first["type"] == "value_error"  # our own messages name the key already
     return ExperimentError(
-        _code_of(place),
+        first["type"] if has_code else _code_of(place),
         message if ours else f"{name} {message[0].lower()}{message[1:]}",
         where=at,
         value=value,

@@ -43,6 +43,7 @@ def clean(store: Store, collected: Collected, data: Data, rules: Clean) -> Outco
     from etude import snapshot
     from etude.columns.schema import Schema
     from etude.encoding import target
+    from etude.encoding.several_labels import refuse_several_labels
     from etude.report.column_facts import column_facts
     from etude.report.data_overview import data_overview
     from etude.report.data_report import DataReport, html
@@ -52,6 +53,8 @@ def clean(store: Store, collected: Collected, data: Data, rules: Clean) -> Outco
     kept, results = cleaning.clean(table, data, rules)
     task = target.task_of(kept.column(data.target), data.task, data.target)
     _check_varies(kept.column(data.target), task, data.target)
+    if task == "classification" and data.target not in data.columns:
+        refuse_several_labels(kept.column(data.target), data.target)
     official, official_results = _official(store, collected, data, rules, kept)
     whole = kept if official is None else pa.concat_tables([kept, official])
     official_rows = whole.num_rows - kept.num_rows

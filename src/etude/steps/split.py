@@ -14,6 +14,7 @@ from etude.experiment import Data, Split, digest_of
 from etude.outcome import Outcome, Record, put_files
 from etude.splitting import deal as splitting
 from etude.splitting.certificate import certificate
+from etude.splitting.imbalance import imbalance
 from etude.splitting.moments import gap_in_unit
 from etude.splitting.official import deal_beside, with_official
 from etude.splitting.parts import LEFT_OUT, PARTS, Dealt, Rows
@@ -72,7 +73,8 @@ def split(
     since = None
     if earlier is not None and store.holds(earlier):
         since = moved.moved_rows(*moved.from_bytes(store.get(earlier)), rows.hashes, dealt.part)
-    record = _record(store, found, digest, dealt.warnings, official=bool(cleaned.official), since=since)
+    warnings = dealt.warnings + (imbalance(rows.target) if rows.classes else ())
+    record = _record(store, found, digest, warnings, official=bool(cleaned.official), since=since)
     return Outcome(parts, record, digest)
 
 
