@@ -10,7 +10,7 @@ TORCH_INDEX ?=
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
 	$(if $(TORCH_INDEX),--extra-index-url "$(TORCH_INDEX)")
 
-.PHONY: run test test-all check bench clean help
+.PHONY: run test test-all check bench faults clean help
 .DEFAULT_GOAL = help
 
 help:
@@ -33,6 +33,9 @@ check: $(INSTALLED)
 
 bench: $(INSTALLED)
 	@$(BIN)/python bench/overhead.py
+
+faults: $(INSTALLED)
+	@$(BIN)/python bench/kill.py --kills 120 --runs 10
 
 $(INSTALLED): pyproject.toml constraints.txt
 	@echo "setting up $(VENV): torch, prefect, mlflow and what they need, about two minutes"

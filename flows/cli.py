@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import sys
+import threading
 import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -29,9 +30,11 @@ SET = click.option(
 )
 FRESH = click.option("--fresh", is_flag=True, help="Compute every step again, reuse none.")
 
+HURRY_SECONDS = 0.7  # enough to close the run in MLflow
+
 
 class Interrupted(BaseException):
-    """SIGTERM arrived: unwind, so that the run is closed as KILLED and no child is left."""
+    """SIGTERM or SIGHUP arrived: unwind, so that the run is closed as KILLED and no child is left."""
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -153,7 +156,7 @@ def schema(as_json: bool) -> None:
 def main() -> NoReturn:
     """The command with its exit codes: every fault ends as one line, never as a traceback unless asked for."""
     _look_for_garbage_rarely()
-    _handle_sigterm()
+    _handle_signals()
     debug = "--debug" in sys.argv
     if debug:
         sys.argv.remove("--debug")
@@ -200,11 +203,20 @@ def _fail(line: str, code: int, debug: bool, error: BaseException | None = None)
     return code
 
 
-def _handle_sigterm() -> None:
-    def unwind(number: int, frame: FrameType | None) -> None:
-        raise Interrupted
+def _handle_signals() -> None:
+    """The first one unwinds in order; after a second the process is gone within a second, come what may."""
+    from tasks.signals import sent_by_us
 
-    signal.signal(signal.SIGTERM, unwind)
+    heard: list[int] = []
+
+    def unwind(number: int, frame: FrameType | None) -> None:
+        if not sent_by_us() and heard:
+            threading.Timer(HURRY_SECONDS, os._exit, (128 + number,)).start()
+        heard.append(number)
+        raise KeyboardInterrupt if number == signal.SIGINT else Interrupted
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, unwind)
 
 
 def _print_json(answer: dict[str, Any], as_json: bool) -> None:

@@ -65,6 +65,9 @@ class TerminalListener(Listener):
                 validation=epoch.validation_loss,
             )
 
+    def said(self, text: str) -> None:
+        self.out.print(_line("[yellow]note[/yellow]", escape(text)))
+
     def done(self, done: Done) -> None:
         self.stop()
         if self.out.is_terminal:

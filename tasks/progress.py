@@ -46,6 +46,10 @@ class Listener:
     def epoch(self, epoch: Epoch, epochs: int) -> None:
         """An epoch of at most ``epochs`` has ended."""
 
+    def said(self, text: str) -> None:
+        """Something that a person should know now."""
+        self._logger.warning("%s", text)
+
     def done(self, done: Done) -> None:
         self._logger.info("%s: %s", done.task, done.summary)
         for warning in done.warnings:

@@ -11,6 +11,7 @@ from types import FrameType
 
 ENDING = (signal.SIGINT, signal.SIGTERM)
 AGAIN_SECONDS = 2.0
+_sent_again: list[int] = []
 
 
 @contextmanager
@@ -27,7 +28,7 @@ def insistent() -> Iterator[None]:
     before = {number: handler for number in ENDING if callable(handler := signal.getsignal(number))}
 
     def hear(number: int, frame: FrameType | None) -> None:
-        timers.append(threading.Timer(AGAIN_SECONDS, os.kill, (os.getpid(), number)))
+        timers.append(threading.Timer(AGAIN_SECONDS, _send_again, (number,)))
         timers[-1].daemon = True
         timers[-1].start()
         before[signal.Signals(number)](number, frame)
@@ -83,3 +84,13 @@ def undisturbed() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def sent_by_us() -> bool:
+    """The signal that is being handled is one that ``insistent`` sent again; asked once for each."""
+    return bool(_sent_again) and bool(_sent_again.pop())
+
+
+def _send_again(number: int) -> None:
+    _sent_again.append(number)
+    os.kill(os.getpid(), number)

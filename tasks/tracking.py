@@ -9,7 +9,6 @@ from __future__ import annotations
 import fcntl
 import json
 import logging
-import shutil
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from etude.errors import DivergedError, EtudeError, InputError
 from etude.home import home
 from tasks.mlflow_names import safe_name
+from tasks.packing import library_sources, requirements
 from tasks.reachable import check_reachable
 from tasks.run import Run
 from tasks.signals import insistent, undisturbed, uninterrupted
@@ -180,7 +180,7 @@ def log_model(run: Run, packaged: Packaged) -> str:
             path=str(built),
             loader_module="etude.model",
             data_path=str(data),
-            code_paths=[str(_library_sources(Path(temporary)))],
+            code_paths=[str(library_sources(Path(temporary)))],
             pip_requirements=requirements(),
             signature=_signature(packaged),
             input_example=_example(run.store, packaged),
@@ -191,6 +191,20 @@ def log_model(run: Run, packaged: Packaged) -> str:
     client.log_outputs(run.run_id, [LoggedModelOutput(model.model_id, step=0)])
     log_tags(run, {"model_uri": f"models:/{model.model_id}"})
     return f"models:/{model.model_id}"
+
+
+def close_dead(run_id: str, *, resumed_by: str) -> None:
+    """A run whose process died is KILLED, not RUNNING for ever; any earlier one is told who goes on with it."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        if _client().get_run(run_id).info.status == "RUNNING":
+            _client().set_terminated(run_id, "KILLED")
+        log_tags_to(run_id, {"resumed_by": resumed_by})
+    except MlflowException:
+        logging.getLogger("etude").warning(
+            "run %s, which trained this before, is not in MLflow any more", run_id
+        )
 
 
 def metrics_of(run_id: str) -> dict[str, float]:
@@ -236,23 +250,6 @@ def tracking_uri() -> str:
         return str(mlflow.get_tracking_uri())
     # MLflow's own default escapes the path and then takes the escapes for characters of a folder's name.
     return f"sqlite:///{Path.cwd() / 'mlflow.db'}"
-
-
-def requirements() -> list[str]:
-    """What the packed model needs to answer, at the versions that made it."""
-    from importlib.metadata import version
-
-    names = [
-        "torch",
-        "numpy",
-        "pandas",
-        "pyarrow",
-        "pydantic",
-        "safetensors",
-        "scikit-learn",
-        "threadpoolctl",
-    ]
-    return [f"{name}=={version(name).partition('+')[0]}" for name in names]
 
 
 def _run(run_id: str) -> Any:
@@ -365,15 +362,6 @@ def _as_metrics(points: Iterable[Point]) -> list[Any]:
 def _chunks(items: list[Any], size: int) -> Iterator[list[Any]]:
     for start in range(0, len(items), size):
         yield items[start : start + size]
-
-
-def _library_sources(temporary: Path) -> Path:
-    """A copy of the library without caches: the packed model brings the code that reads it."""
-    import etude
-
-    sources = temporary / "sources" / "etude"
-    shutil.copytree(Path(etude.__file__).parent, sources, ignore=shutil.ignore_patterns("__pycache__"))
-    return sources
 
 
 def _signature(packaged: Packaged) -> ModelSignature:

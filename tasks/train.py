@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
@@ -12,7 +14,8 @@ from etude.steps.encode import Encodings
 from etude.steps.train import Trained, train
 from etude.training.fitting import Epoch
 from tasks import tracking
-from tasks.perform import perform
+from tasks.attempt import attempt
+from tasks.perform import perform, step_key
 from tasks.progress import listener
 from tasks.run import Run
 
@@ -22,18 +25,15 @@ SECONDS_BETWEEN_BATCHES = 1.0
 @task(name="train", cache_policy=NO_CACHE)
 def train_network(run: Run, encodings: Encodings) -> Trained:
     experiment = run.experiment
+    inputs = (encodings, experiment.network, experiment.train, experiment.seed)
     live = LivePoints(run)
-    return perform(
-        run,
-        "train",
-        train,
-        encodings,
-        experiment.network,
-        experiment.train,
-        experiment.seed,
-        live={"on_epoch": live.heard},
-        shipped=live.shipped,
-    )
+    with attempt(run, step_key(train, inputs)) as now, live.sent_at_the_end():
+        listeners = {
+            "on_epoch": live.heard,
+            "checkpoints": now.checkpoints,
+            "after_step": now.after_step,
+        }
+        return perform(run, "train", train, *inputs, live=listeners, shipped=live.shipped)
 
 
 class LivePoints:
@@ -49,7 +49,19 @@ class LivePoints:
         self._waiting += points
         listener().epoch(epoch, self.run.experiment.train.epochs)
         if time.monotonic() - self._last >= SECONDS_BETWEEN_BATCHES:
-            tracking.ship_points(self.run, self._waiting)
-            self.shipped.update(self._waiting)
-            self._waiting.clear()
-            self._last = time.monotonic()
+            self._ship()
+
+    @contextmanager
+    def sent_at_the_end(self) -> Iterator[None]:
+        """Epochs before a fault or a signal are in MLflow, too."""
+        try:
+            yield
+        except BaseException:
+            self._ship()
+            raise
+
+    def _ship(self) -> None:
+        tracking.ship_points(self.run, self._waiting)
+        self.shipped.update(self._waiting)
+        self._waiting.clear()
+        self._last = time.monotonic()

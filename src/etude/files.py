@@ -1,13 +1,15 @@
-"""The one way a file is written: whole or not at all."""
+"""The one way a file is written: whole or not at all; and how a process has a place for itself."""
 
 from __future__ import annotations
 
 import errno
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from etude.errors import DiskFullError, InputError
+from etude.errors import DiskFullError, HeldError, InputError
 
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 NOT_ALLOWED = {errno.EACCES, errno.EPERM, errno.EROFS}
@@ -34,6 +36,36 @@ def write_atomically(path: Path, content: bytes) -> None:
         _sync_folder(path.parent)
     except OSError as error:
         raise _explained(error, path) from error
+
+
+@contextmanager
+def held(path: Path, what: str) -> Iterator[None]:
+    """Within, no other process holds ``path``, an empty file that is gone afterwards; a dead process holds nothing.
+
+    Raises HeldError E128 with the id of the process that does.
+    """
+    import fcntl
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        with path.open("a+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.seek(0)
+                holder = f"process {file.read() or 'unknown'}"
+                mend = "wait until it has ended"
+                raise HeldError("E128", what, where=str(path), value=holder, mend=mend) from None
+            if not path.exists() or path.stat().st_ino != os.fstat(file.fileno()).st_ino:
+                continue  # its holder removed it between our two calls
+            file.truncate(0)
+            file.write(str(os.getpid()))
+            file.flush()
+            try:
+                yield
+            finally:
+                path.unlink(missing_ok=True)
+            return
 
 
 def _sync_folder(folder: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ from etude.store import Ref, Store
 if TYPE_CHECKING:
     import torch
 
+    from etude.training.checkpoint import Checkpoints
     from etude.training.fitting import Epoch, Fitted, Part
 
 OnEpoch = Callable[["Epoch", tuple[Point, ...]], None]
@@ -38,6 +38,10 @@ def nothing(epoch: Epoch, points: tuple[Point, ...]) -> None:
     """Nobody listens."""
 
 
+def no_reason_to_stop() -> None:
+    """Nobody interrupts."""
+
+
 def train(
     store: Store,
     encodings: Encodings,
@@ -45,8 +49,14 @@ def train(
     settings: Train,
     seed: int,
     on_epoch: OnEpoch = nothing,
+    checkpoints: Checkpoints | None = None,
+    after_step: Callable[[], None] = no_reason_to_stop,
 ) -> Outcome[Trained]:
-    """The weights of the epoch with the lowest validation loss. Raises DivergedError E113, DataError E120."""
+    """The weights of the epoch with the lowest validation loss. Raises DivergedError E113, DataError E120.
+
+    With ``checkpoints`` it goes on from the last one. What ``after_step`` raises ends the training after a checkpoint
+    of that very step. Only epochs of this attempt are announced; the record has the points of all of them.
+    """
     from etude.evaluation.overfitting import judge
     from etude.report.figures import learning_curve
     from etude.training import fitting as training
@@ -54,14 +64,7 @@ def train(
     from etude.training.recipe import Recipe
 
     model = built(encodings, network, seed)
-    points: list[Point] = []
     validation = part(store, encodings.validation)
-
-    def heard(epoch: Epoch) -> None:
-        now = points_of(epoch, encodings.unit)
-        points.extend(now)
-        on_epoch(epoch, now)
-
     fitted = training.fit(
         model,
         part(store, encodings.train),
@@ -71,8 +74,12 @@ def train(
         settings=settings,
         seed=seed,
         recipe=Recipe(settings.schedule, settings.warmup_epochs, settings.clip_norm, settings.average),
-        on_epoch=heard,
+        on_epoch=lambda epoch: on_epoch(epoch, points_of(epoch, encodings.unit)),
+        checkpoints=checkpoints,
+        after_step=after_step,
+        while_measuring=after_step,
     )
+    points = tuple(point for epoch in fitted.history for point in points_of(epoch, encodings.unit))
     trained = Trained(
         weights=store.put(weights.to_bytes(fitted.best)),
         history=store.put(json.dumps([asdict(epoch) for epoch in fitted.history]).encode()),
@@ -85,7 +92,7 @@ def train(
     verdict = judge(fitted.history, fitted.best_epoch, len(validation.target))
     onset = verdict.evidence.get("onset_epoch")
     figure = learning_curve(fitted.history, best_epoch=fitted.best_epoch, onset=onset)
-    return Outcome(trained, _record(store, trained, fitted, tuple(points), figure), trained.digest)
+    return Outcome(trained, _record(store, trained, fitted, points, figure), trained.digest)
 
 
 def built(encodings: Encodings, network: Network, seed: int) -> torch.nn.Module:
@@ -123,8 +130,10 @@ def part(store: Store, ref: Ref) -> Part:
 
 
 def points_of(epoch: Epoch, unit: float) -> tuple[Point, ...]:
-    """The epoch as metric points, stamped now; undefined metrics are left out, errors are in the target's unit."""
-    now = time.time_ns() // 1_000_000
+    """The epoch as metric points, stamped with its end; undefined metrics are left out.
+
+    Errors are in the target's ``unit``.
+    """
     values: dict[str, float | None] = {
         "train/loss": epoch.train_loss,
         "validation/loss": epoch.validation_loss,
@@ -136,7 +145,9 @@ def points_of(epoch: Epoch, unit: float) -> tuple[Point, ...]:
         **{f"train/{name}": _in_unit(name, value, unit) for name, value in epoch.train.items()},
         **{f"validation/{name}": _in_unit(name, value, unit) for name, value in epoch.validation.items()},
     }
-    return tuple(Point(name, float(v), epoch.epoch, now) for name, v in values.items() if v is not None)
+    return tuple(
+        Point(name, float(v), epoch.epoch, epoch.timestamp) for name, v in values.items() if v is not None
+    )
 
 
 def _in_unit(name: str, value: float | None, unit: float) -> float | None:

@@ -41,13 +41,18 @@ def aloud(message: str) -> None:
     warnings.warn(message, RuntimeWarning, stacklevel=3)
 
 
+def unheard(step: int, epochs: int) -> None:
+    """Nobody wants to know."""
+
+
 @dataclass
 class Checkpoints:
     """The checkpoints of one run in a folder of their own, which one process holds at a time.
 
     ``identity`` is what the caller knows to change bits (code version, fingerprint); the trainer adds its own.
     Due: ``within_epoch_seconds`` after the last one, at an epoch's end after ``epoch_end_seconds``.
-    ``say`` hears of each checkpoint that is not used and why.
+    ``say`` hears of each checkpoint that is not used and why, ``on_resumed`` of the step and the epochs that the
+    one that is used had behind it.
     """
 
     folder: Path
@@ -55,6 +60,7 @@ class Checkpoints:
     within_epoch_seconds: float = 10.0
     epoch_end_seconds: float = 2.0
     say: Callable[[str], None] = aloud
+    on_resumed: Callable[[int, int], None] = unheard
     _mine: list[Path] = field(default_factory=list, init=False)
     _last: float = field(default_factory=time.monotonic, init=False)
 
@@ -62,6 +68,11 @@ class Checkpoints:
         """The last checkpoint (or the start) is long enough ago."""
         wait = self.epoch_end_seconds if epoch_ended else self.within_epoch_seconds
         return time.monotonic() - self._last >= wait
+
+    @property
+    def oldest_step(self) -> int:
+        """The step of the oldest checkpoint that is kept; 0 when the training would start from the beginning."""
+        return int(self._mine[0].name.partition("-")[0]) if len(self._mine) == KEPT else 0
 
     def save(self, state: State, *, position: str, identity: Mapping[str, str]) -> None:
         """Writes the state and lets go of all but the two newest; names sort by ``position``.

@@ -15,10 +15,10 @@ from etude.training import weights
 from etude.training.divergence import TrainingDivergedError
 from etude.training.epoch import Epoch
 from etude.training.inference import exact
+from etude.training.keeping import Keeper
 from etude.training.loop import Loop, copied
 from etude.training.objective import Objective, Part, checked
 from etude.training.recipe import Recipe
-from etude.training.state import identity_of, restore, state_of
 
 if TYPE_CHECKING:
     from etude.evaluation.metrics import Task
@@ -64,6 +64,7 @@ def fit(
     on_epoch: Callable[[Epoch], None] = nothing,
     checkpoints: Checkpoints | None = None,
     after_step: Callable[[], None] = no_reason_to_stop,
+    while_measuring: Callable[[], None] = no_reason_to_stop,
 ) -> Fitted:
     """Trains ``network`` until ``settings.epochs`` or its patience ends, and leaves the best epoch's weights in
     it: those with the lowest validation loss, the earlier of equals.
@@ -74,56 +75,27 @@ def fit(
 
     With ``checkpoints`` it goes on from the latest one, to the bits that it would have had uninterrupted.
     Epochs in the checkpoint are not announced again; one that ended after it is announced a second time.
-    What ``after_step`` raises ends the training after a checkpoint of that very step.
+    Steps that are made again are compared with what was recorded (EtudeError E125).
+    What ``after_step`` raises, or ``while_measuring`` at an epoch's end, ends the training after a checkpoint of that
+    very step.
     """
     objective = Objective(task, outputs)
     _start_from_base_rate(network, objective, checked(train, "train"))
     initial_digest = weights.digest(network.state_dict())
     with exact(settings.threads), torch.inference_mode(False), torch.enable_grad():
         loop = Loop(network, train, checked(validation, "validation"), objective, settings, recipe, seed)
+        keeper = Keeper(loop, checkpoints, seed, after_step, while_measuring)
         try:
-            keeper = _Keeper(loop, checkpoints, seed, after_step)
             keeper.resume()
             while not loop.ended:
-                on_epoch(loop.epoch(keeper.step_made))
-                keeper.epoch_ended()
+                epoch = loop.epoch(keeper.step_made, keeper.part_measured)
+                keeper.measured(epoch)
+                on_epoch(epoch)
+                keeper.epoch_ended(epoch)
             return _fitted(loop, initial_digest)
         finally:
+            keeper.close()
             loop.flat.release()
-
-
-class _Keeper:
-    """Keeps checkpoints of a loop, when there is a place for them."""
-
-    def __init__(
-        self, loop: Loop, checkpoints: Checkpoints | None, seed: int, after_step: Callable[[], None]
-    ) -> None:
-        self.loop, self.checkpoints, self.after_step = loop, checkpoints, after_step
-        self.identity = identity_of(loop, seed) if checkpoints else {}
-
-    def resume(self) -> None:
-        state = self.checkpoints.latest(self.identity) if self.checkpoints else None
-        if state:
-            restore(self.loop, state)
-
-    def step_made(self) -> None:
-        if self.checkpoints and self.checkpoints.due(epoch_ended=False):
-            self._save()
-        try:
-            self.after_step()
-        except BaseException:
-            self._save()
-            raise
-
-    def epoch_ended(self) -> None:
-        if self.checkpoints and (self.loop.ended or self.checkpoints.due(epoch_ended=True)):
-            self._save()
-
-    def _save(self) -> None:
-        if self.checkpoints:
-            progress = self.loop.progress
-            position = f"{progress.step:012d}-{len(progress.history):06d}"
-            self.checkpoints.save(state_of(self.loop), position=position, identity=self.identity)
 
 
 def _fitted(loop: Loop, initial_digest: str) -> Fitted:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from math import inf, isfinite
@@ -17,7 +17,7 @@ from etude.seeds import torch_generator
 from etude.training import divergence
 from etude.training.averaging import MovingAverage
 from etude.training.epoch import Epoch
-from etude.training.objective import Objective, Part
+from etude.training.objective import Measured, Objective, Part
 from etude.training.optimizer import AdamW, FlatParameters
 from etude.training.recipe import Recipe
 
@@ -72,6 +72,7 @@ class Loop:
         self.average = MovingAverage(network, self.flat, recipe.average) if recipe.average else None
         self.progress = Progress()
         self.best: dict[str, Tensor] = {}
+        self.last = (0.0, 0.0)  # loss and gradient norm of the last step
 
     @property
     def ended(self) -> bool:
@@ -83,11 +84,19 @@ class Loop:
         """``patience`` epochs went by without a lower validation loss."""
         return len(self.progress.history) - self.progress.best_epoch >= self.settings.patience
 
-    def epoch(self, after_step: Callable[[], None]) -> Epoch:
-        """The rest of the epoch in progress, or the next one; ``after_step`` is called when all state is whole."""
+    def epoch(self, after_step: Callable[[], None], part_measured: Callable[[], None]) -> Epoch:
+        """The rest of the epoch in progress, or the next one. ``after_step`` is called after every step and
+        ``part_measured`` after every measurement, when all state is whole.
+        """
         self._steps(after_step)
+        measured = {}
+        start = time.perf_counter()
+        for name, part in {"train": self.sample, "validation": self.validation}.items():
+            with self.kept_weights():
+                measured[name] = self.objective.measure(self.network, part)
+            part_measured()
         with self.kept_weights():
-            epoch = self._measured()
+            epoch = self._judged(measured, time.perf_counter() - start)
             self._remember(epoch)
         return epoch
 
@@ -95,11 +104,8 @@ class Loop:
         """Within, the network has the weights that are measured and kept: the average, where there is one."""
         return self.average.in_place() if self.average else nullcontext()
 
-    def _measured(self) -> Epoch:
+    def _judged(self, measured: Mapping[str, Measured], seconds: float) -> Epoch:
         progress, number = self.progress, len(self.progress.history) + 1
-        start = time.perf_counter()
-        parts = {"train": self.sample, "validation": self.validation}
-        measured = {name: self.objective.measure(self.network, part) for name, part in parts.items()}
         rate = self.schedule.learning_rate(progress.step - 1)
         for name, found in measured.items():
             if not isfinite(found.loss):
@@ -116,8 +122,9 @@ class Loop:
             validation_loss=measured["validation"].loss,
             train=measured["train"].metrics,
             validation=measured["validation"].metrics,
-            seconds=progress.seconds + time.perf_counter() - start,
+            seconds=progress.seconds + seconds,
             rows_per_second=len(self.train) / max(progress.seconds, 1e-9),
+            timestamp=time.time_ns() // 1_000_000,
         )
 
     def _remember(self, epoch: Epoch) -> None:
@@ -147,9 +154,10 @@ class Loop:
         loss = self.objective.loss(self.network(part.numbers, part.categories), part.target)
         loss.backward()  # type: ignore[no-untyped-call]
         norm: float = torch.linalg.vector_norm(self.flat.gradients).item()
-        if not (isfinite(norm) and isfinite(loss.item())):
+        self.last = (loss.item(), norm)
+        if not (isfinite(norm) and isfinite(self.last[0])):
             raise divergence.in_step(
-                loss.item(),
+                self.last[0],
                 numbers=part.numbers,
                 rows=batch,
                 epoch=len(self.progress.history) + 1,
