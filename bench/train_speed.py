@@ -27,7 +27,8 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from etude.evaluation import metrics as evaluation
 from etude.experiment import Network, Train
-from etude.networks import tabular as networks
+from etude.networks.build import build
+from etude.networks.sizes import Sizes
 from etude.training import fitting as training
 from etude.training.checkpoint import Checkpoints
 from etude.training.fitting import Part
@@ -71,8 +72,8 @@ LARGE = Work("500,000 x 108", 500_000, 108, 2, 50_000, (256, 256, 256), 0.1, 102
 
 
 def etude_loop(work: Work, train: Part, validation: Part) -> float:
-    shape = Network(hidden=work.hidden, dropout=work.dropout)
-    network = networks.build(shape, numbers=work.columns, cardinalities=(), outputs=work.classes, seed=0)
+    shape = Network(kind="mlp", hidden=work.hidden, dropout=work.dropout)
+    network = build(shape, Sizes(work.columns, (), work.classes, "classification"), seed=0)
     with tempfile.TemporaryDirectory() as folder:
         fitted = training.fit(
             network,

@@ -67,7 +67,7 @@ def check_experiment(file: Path, overrides: tuple[str, ...], *, as_json: bool) -
     from etude.steps.collect import collect
     from etude.steps.encode import encode
     from etude.steps.split import split
-    from etude.steps.train import built
+    from etude.steps.train import built, chosen
     from etude.store import Store
 
     experiment = experiment_file.load(file, overrides)
@@ -79,10 +79,11 @@ def check_experiment(file: Path, overrides: tuple[str, ...], *, as_json: bool) -
         cleaned = clean(store, collected.outputs, data, experiment.clean)
         parts = split(store, cleaned.outputs, data, experiment.split, experiment.seed)
         encoded = encode(store, cleaned.outputs, parts.outputs, data, experiment.split, experiment.seed)
-        network = built(encoded.outputs, experiment.network, experiment.seed)
+        choice = chosen(encoded.outputs, experiment.network, experiment.train)
+        network = built(encoded.outputs, experiment.network, experiment.train, experiment.seed)
         columns = described_columns(store.get(collected.outputs.schema))
     parameters = sum(p.numel() for p in network.parameters())
-    batches = -(-parts.outputs.train // experiment.train.batch_size)
+    batches = -(-parts.outputs.train // choice.train.batch_size)
     out = console(json=as_json)
     out.print(_columns_table(columns))
     steps: dict[str, Outcome[Any]] = {
@@ -96,10 +97,12 @@ def check_experiment(file: Path, overrides: tuple[str, ...], *, as_json: bool) -
         for warning in outcome.record.warnings:
             out.print(f"  [yellow]{'warning':<9}[/yellow] {safe(warning)}")
     out.print(
-        f"  [cyan]train    [/cyan] would train {parameters:,} parameters ({experiment.network.kind}) for "
+        f"  [cyan]train    [/cyan] would train {parameters:,} parameters ({choice.network.kind}) for "
         f"{cleaned.outputs.task} of {safe(data.target)}, {batches} steps an epoch, "
-        f"at most {experiment.train.epochs} epochs"
+        f"at most {choice.train.epochs} epochs"
     )
+    if choice.why:
+        out.print(f"  [cyan]{'auto':<9}[/cyan] {safe(choice.why)}")
     out.print(f"[bold]next:[/bold]\n  etude run {safe(str(file))}")
     return {
         "experiment": experiment.resolved(),

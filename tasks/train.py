@@ -11,7 +11,7 @@ from prefect.cache_policies import NO_CACHE
 
 from etude.outcome import Point
 from etude.steps.encode import Encodings
-from etude.steps.train import Trained, train
+from etude.steps.train import Trained, chosen, train
 from etude.training.fitting import Epoch
 from tasks import tracking
 from tasks.attempt import attempt
@@ -26,7 +26,7 @@ SECONDS_BETWEEN_BATCHES = 1.0
 def train_network(run: Run, encodings: Encodings) -> Trained:
     experiment = run.experiment
     inputs = (encodings, experiment.network, experiment.train, experiment.seed)
-    live = LivePoints(run)
+    live = LivePoints(run, chosen(encodings, experiment.network, experiment.train).train.epochs)
     with attempt(run, step_key(train, inputs)) as now, live.sent_at_the_end():
         listeners = {
             "on_epoch": live.heard,
@@ -39,15 +39,15 @@ def train_network(run: Run, encodings: Encodings) -> Trained:
 class LivePoints:
     """Ships the epochs' points while training goes on, at most one batch a second."""
 
-    def __init__(self, run: Run) -> None:
-        self.run = run
+    def __init__(self, run: Run, epochs: int) -> None:
+        self.run, self.epochs = run, epochs
         self.shipped: set[Point] = set()
         self._waiting: list[Point] = []
         self._last = time.monotonic()
 
     def heard(self, epoch: Epoch, points: tuple[Point, ...]) -> None:
         self._waiting += points
-        listener().epoch(epoch, self.run.experiment.train.epochs)
+        listener().epoch(epoch, self.epochs)
         if time.monotonic() - self._last >= SECONDS_BETWEEN_BATCHES:
             self._ship()
 

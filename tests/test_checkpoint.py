@@ -15,7 +15,7 @@ import torch
 from etude.errors import DiskFullError
 from etude.experiment import Train
 from etude.networks.dropout import Dropout
-from etude.networks.tabular import Linear, initialise
+from etude.networks.initial import initialise
 from etude.training import fitting as training
 from etude.training import weights
 from etude.training.checkpoint import Checkpoints, State
@@ -32,11 +32,11 @@ class WithBatchNorm(torch.nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.layers = torch.nn.Sequential(
-            Linear(6, 16), torch.nn.BatchNorm1d(16), torch.nn.ReLU(), Dropout(0.3)
+            torch.nn.Linear(6, 16), torch.nn.BatchNorm1d(16), torch.nn.ReLU(), Dropout(0.3)
         )
-        self.head = Linear(16, 2)
+        self.head = torch.nn.Linear(16, 2)
         self.register_buffer("calls", torch.zeros(()), persistent=False)
-        initialise(self, 0)
+        initialise(self, "torch", 0)
 
     def forward(self, numbers: torch.Tensor, categories: torch.Tensor) -> torch.Tensor:
         if self.training:

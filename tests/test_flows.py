@@ -320,7 +320,7 @@ def test_a_rerun_is_identical_and_a_changed_code_is_named(
     assert (tags["verdict.rerun"], tags["rerun_of"]) == ("IDENTICAL", first.run_id)
     assert client(place).get_run(first.run_id).data.tags["rerun_by"] == again.result.run_id
 
-    from etude.networks import tabular as networks
+    from etude.networks import build as networks
 
     plain = networks.build
 

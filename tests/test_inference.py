@@ -5,13 +5,14 @@ import torch
 from torch.utils import deterministic
 
 from etude.experiment import Network
-from etude.networks import tabular as networks
+from etude.networks.build import build
+from etude.networks.sizes import Sizes
 from etude.training import inference
 
 
 def network(kind: str, hidden: tuple[int, ...] = (33, 20), outputs: int = 3) -> torch.nn.Module:
     settings = Network(kind=kind, hidden=hidden, dropout=0.3)
-    return networks.build(settings, numbers=13, cardinalities=(5, 40), outputs=outputs, seed=1)
+    return build(settings, Sizes(13, (5, 40), outputs, "classification"), seed=1)
 
 
 def rows(count: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -14,7 +14,8 @@ from torch.utils import deterministic
 
 from etude.errors import DataError
 from etude.experiment import Network, Train
-from etude.networks import tabular as networks
+from etude.networks.build import build
+from etude.networks.sizes import Sizes
 from etude.training import fitting as training
 from etude.training import inference, weights
 from etude.training.fitting import Epoch, Fitted, Part, Recipe, TrainingDivergedError
@@ -38,8 +39,8 @@ def table(rows: int, seed: int = 0, classes: bool = True) -> Part:
 
 
 def built(outputs: int = 2, seed: int = 0, **settings) -> torch.nn.Module:
-    network = Network(**{"hidden": (32, 32), "dropout": 0.1, **settings})
-    return networks.build(network, numbers=6, cardinalities=(4,), outputs=outputs, seed=seed)
+    network = Network(**{"kind": "mlp", "hidden": (32, 32), "dropout": 0.1, **settings})
+    return build(network, Sizes(6, (4,), outputs, "classification" if outputs > 1 else "regression"), seed)
 
 
 def fitted(
@@ -197,7 +198,7 @@ def test_it_stops_when_patience_ends_and_says_so():
 def test_a_loss_that_never_improves_leaves_the_first_epoch():
     part = table(100)
     flipped = Part(part.numbers, part.categories, 1 - part.target)
-    fit = fitted(built(dropout=0), part, flipped, epochs=20, learning_rate=0.01, patience=3)
+    fit = fitted(built(dropout=0), part, flipped, epochs=20, learning_rate=0.05, patience=3)
     assert (fit.best_epoch, len(fit.history)) == (1, 4)
 
 

@@ -10,9 +10,17 @@ import hashlib
 import json
 import math
 import re
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    create_model,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from etude.secrets_in_urls import check_no_password
@@ -22,6 +30,10 @@ FORMAT_VERSION = 1
 Kind = Literal["number", "category", "boolean", "datetime", "text", "id"]
 Task = Literal["auto", "classification", "regression"]
 SplitBy = Literal["random", "stratified", "group", "time", "column", "auto"]
+Init = Literal["torch", "kaiming", "xavier", "orthogonal"]
+Numbers = Literal["plain", "piecewise", "periodic"]
+NETWORKS = ("auto", "mlp", "tabm", "resnet", "ft_transformer", "linear", "cnn")
+OWN_NETWORK = re.compile(r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*\Z")
 NAME_PATTERN = re.compile(r"^[^/\\\x00-\x1f\x7f]{1,200}\Z")
 
 
@@ -152,11 +164,41 @@ class Split(Section):
 
 
 class Network(Section):
-    kind: Literal["mlp", "linear"] = Field("mlp", description="mlp: hidden layers with ReLU; linear: none.")
-    hidden: tuple[Annotated[int, Field(ge=1, le=65_536)], ...] = Field(
-        (128, 128), min_length=1, description="Units of each hidden layer."
+    kind: str = Field(
+        "auto",
+        description="auto, mlp, tabm, resnet, ft_transformer, linear, cnn (pixels), or module:function of your own.",
     )
-    dropout: float = Field(0.1, ge=0, lt=1, description="Share of hidden units left out at each step.")
+    hidden: tuple[Annotated[int, Field(ge=1, le=65_536)], ...] | None = Field(
+        None,
+        min_length=1,
+        description="Units (cnn: channels) of each hidden layer; by docs/networks.md if not given.",
+    )
+    dropout: float | None = Field(
+        None, ge=0, lt=1, description="Share of hidden units left out at each step; 0.1 if not given."
+    )
+    numbers: Numbers | None = Field(
+        None,
+        description="plain, piecewise or periodic embeddings of numbers; plain if not given and kind is not auto.",
+    )
+    members: int | None = Field(
+        None, ge=1, le=256, description="tabm: perceptrons in the ensemble; 16 if not given."
+    )
+    init: Init = Field("torch", description="First weights: torch, kaiming, xavier or orthogonal.")
+
+    @field_validator("kind")
+    @classmethod
+    def _kind_is_known(cls, kind: str) -> str:
+        if kind in NETWORKS or OWN_NETWORK.match(kind):
+            return kind
+        raise ValueError(
+            f"network.kind must be one of {', '.join(NETWORKS)}, or package.module:function of your own, is {kind}"
+        )
+
+    @model_validator(mode="after")
+    def _hidden_fits(self) -> Self:
+        if self.kind in ("tabm", "resnet") and self.hidden and len(set(self.hidden)) > 1:
+            raise ValueError(f"network.hidden must be of one width for {self.kind}, is {list(self.hidden)}")
+        return self
 
 
 class Train(Section):
@@ -178,6 +220,29 @@ class Train(Section):
     threads: int = Field(1, ge=1, le=256, description="CPU threads; another count gives other last bits.")
 
 
+BY_RULE = (
+    "epochs", "batch_size", "learning_rate", "weight_decay", "patience", "schedule", "clip_norm", "average"
+)  # fmt: skip
+
+
+def _with_auto(name: str) -> Any:
+    """The field of Train, with ``auto`` as one more value and as the default."""
+    field = Train.model_fields[name]
+    kind: Any = Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
+    return (kind | Literal["auto"], Field("auto", description=field.description))
+
+
+if TYPE_CHECKING:
+    TrainKeys = Train
+else:
+    TrainKeys = create_model(
+        "TrainKeys",
+        __base__=Train,
+        __doc__="The train section as it is written: what says auto is decided by etude.networks.auto.",
+        **{name: _with_auto(name) for name in BY_RULE},
+    )
+
+
 def _bare_split(value: Any) -> Any:
     return {"by": value} if isinstance(value, str) else value
 
@@ -193,7 +258,7 @@ class Experiment(Section):
     clean: Clean = Clean()
     split: Annotated[Split, BeforeValidator(_bare_split)] = Split()
     network: Network = Network()
-    train: Train = Train()
+    train: TrainKeys = TrainKeys()
 
     @field_validator("name")
     @classmethod

@@ -125,7 +125,8 @@ def from_files(files: Mapping[str, bytes]) -> Model:
     from etude.columns.schema import Schema
     from etude.encoding.encoder import Encoder
     from etude.experiment import Network
-    from etude.networks import tabular as networks
+    from etude.networks import build as networks
+    from etude.networks.sizes import Sizes
     from etude.training import weights
 
     described = json.loads(files["model.json"])
@@ -136,14 +137,8 @@ def from_files(files: Mapping[str, bytes]) -> Model:
             value=described["format"],
             mend="use a newer Etude",
         )
-    sizes = described["sizes"]
-    network = networks.build(
-        Network(**described["network"]),
-        numbers=sizes["numbers"],
-        cardinalities=tuple(sizes["cardinalities"]),
-        outputs=sizes["outputs"],
-        seed=0,
-    )
+    sizes = Sizes.from_json(described["sizes"])
+    network = networks.build(Network(**described["network"]), sizes, seed=0)
     network.load_state_dict(weights.from_bytes(files["weights.safetensors"]))
     network.eval()
     return Model(

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from etude.encoding.encoder import Encoder
+    from etude.networks.sizes import Sizes
 
 MOST_NAMES = 20
 
@@ -42,6 +43,14 @@ class Encodings:
     task: Literal["classification", "regression"]
     unit: float
     digest: str
+    train_rows: int
+
+    @property
+    def sizes(self) -> Sizes:
+        """What a network for these numbers is built for."""
+        from etude.networks.sizes import Sizes
+
+        return Sizes(self.numbers, self.cardinalities, self.outputs, self.task)
 
 
 def encode(
@@ -69,6 +78,7 @@ def encode(
         task=cleaned.task,
         unit=encoder.target.scale,
         digest=encoder.digest(),
+        train_rows=len(train),
     )
     record = _record(store, encoder, features, encoder.counts(validation), int((~known).sum()))
     return Outcome(encodings, record, encodings.digest)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from etude.errors import EtudeError
@@ -12,7 +12,7 @@ from etude.outcome import Outcome, Record, put_files
 from etude.steps.collect import Collected
 from etude.steps.encode import Encodings
 from etude.steps.test import Tested
-from etude.steps.train import Trained
+from etude.steps.train import Trained, chosen
 from etude.store import Ref, Store
 
 if TYPE_CHECKING:
@@ -51,13 +51,9 @@ def package(
     schema = Schema.from_json(json.loads(store.get(collected.schema)))
     encoder_bytes = store.get(encodings.encoder)
     encoder = Encoder.from_bytes(encoder_bytes)
-    sizes = {
-        "numbers": encodings.numbers,
-        "cardinalities": list(encodings.cardinalities),
-        "outputs": encodings.outputs,
-    }
+    built = chosen(encodings, network, settings).network
     files = model.folder_files(
-        schema, encoder_bytes, store.get(trained.weights), network, sizes, settings.threads
+        schema, encoder_bytes, store.get(trained.weights), built, asdict(encodings.sizes), settings.threads
     )
     inputs = tuple(column.name for column in encoder.columns)
     table = snapshot.from_bytes(store.get(collected.table)).select(inputs).slice(0, EXAMPLE_ROWS)

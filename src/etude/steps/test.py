@@ -62,7 +62,7 @@ def test(
             mend="split by: stratified keeps every label in train",
         )
     rows = part(store, store.put(arrays(encoder, table.filter(known))))
-    model = trained_network(store, encodings, trained, network, seed)
+    model = trained_network(store, encodings, trained, network, settings, seed)
     with inference.exact(settings.threads):
         outputs = inference.predict(model, rows.numbers, rows.categories).numpy()
     truth = rows.target.numpy()

@@ -15,6 +15,7 @@ from etude.store import Ref, Store
 if TYPE_CHECKING:
     import torch
 
+    from etude.networks.auto import Choice
     from etude.training.checkpoint import Checkpoints
     from etude.training.fitting import Epoch, Fitted, Part
 
@@ -63,7 +64,9 @@ def train(
     from etude.training import weights
     from etude.training.recipe import Recipe
 
-    model = built(encodings, network, seed)
+    choice = chosen(encodings, network, settings)
+    settings = choice.train
+    model = built(encodings, network, settings, seed)
     validation = part(store, encodings.validation)
     fitted = training.fit(
         model,
@@ -92,29 +95,30 @@ def train(
     verdict = judge(fitted.history, fitted.best_epoch, len(validation.target))
     onset = verdict.evidence.get("onset_epoch")
     figure = learning_curve(fitted.history, best_epoch=fitted.best_epoch, onset=onset)
-    return Outcome(trained, _record(store, trained, fitted, points, figure), trained.digest)
+    return Outcome(trained, _record(store, trained, fitted, points, figure, choice), trained.digest)
 
 
-def built(encodings: Encodings, network: Network, seed: int) -> torch.nn.Module:
+def chosen(encodings: Encodings, network: Network, settings: Train) -> Choice:
+    """The network and the settings with which this experiment trains, no ``auto`` left in them."""
+    from etude.networks import auto
+
+    return auto.choose(network, settings, encodings.sizes, encodings.train_rows)
+
+
+def built(encodings: Encodings, network: Network, settings: Train, seed: int) -> torch.nn.Module:
     """The untrained network for these encodings."""
-    from etude.networks import tabular as networks
+    from etude.networks import build as networks
 
-    return networks.build(
-        network,
-        numbers=encodings.numbers,
-        cardinalities=encodings.cardinalities,
-        outputs=encodings.outputs,
-        seed=seed,
-    )
+    return networks.build(chosen(encodings, network, settings).network, encodings.sizes, seed)
 
 
 def trained_network(
-    store: Store, encodings: Encodings, trained: Trained, network: Network, seed: int
+    store: Store, encodings: Encodings, trained: Trained, network: Network, settings: Train, seed: int
 ) -> torch.nn.Module:
     """The network with the best epoch's weights."""
     from etude.training import weights
 
-    model = built(encodings, network, seed)
+    model = built(encodings, network, settings, seed)
     model.load_state_dict(weights.from_bytes(store.get(trained.weights)))
     return model
 
@@ -155,7 +159,7 @@ def _in_unit(name: str, value: float | None, unit: float) -> float | None:
 
 
 def _record(
-    store: Store, trained: Trained, fitted: Fitted, points: tuple[Point, ...], figure: bytes
+    store: Store, trained: Trained, fitted: Fitted, points: tuple[Point, ...], figure: bytes, choice: Choice
 ) -> Record:
     files: dict[str, Any] = {
         "train/learning_curve.png": figure,
@@ -163,9 +167,10 @@ def _record(
         "train/weights.safetensors": store.get(trained.weights),
     }
     return Record(
-        params={"train.parameters": str(trained.parameters)},
+        params={"train.parameters": str(trained.parameters), **_resolved(choice)},
         metrics={"train/best_epoch": trained.best_epoch, "train/epochs": trained.epochs},
-        tags={"weights.sha256": trained.digest, "initial_weights.sha256": fitted.initial_digest},
+        tags={"weights.sha256": trained.digest, "initial_weights.sha256": fitted.initial_digest}
+        | ({"network.auto": choice.why} if choice.why else {}),
         points=points,
         files=put_files(store, files),
         summary=(
@@ -173,3 +178,18 @@ def _record(
             f"best epoch {trained.best_epoch}"
         ),
     )
+
+
+def _resolved(choice: Choice) -> dict[str, str]:
+    """What the run trained with, where its experiment says auto: ``resolved.train.epochs`` and the like."""
+    if not choice.why:
+        return {}
+    values = {
+        "network": choice.network.model_dump(mode="json"),
+        "train": choice.train.model_dump(mode="json"),
+    }
+    return {
+        f"resolved.{section}.{name}": value if isinstance(value, str) else json.dumps(value)
+        for section, entries in values.items()
+        for name, value in entries.items()
+    }

@@ -35,7 +35,7 @@ def validate(
     from etude.training.fitting import Epoch
 
     rows = part(store, encodings.validation)
-    model = trained_network(store, encodings, trained, network, seed)
+    model = trained_network(store, encodings, trained, network, settings, seed)
     with inference.exact(settings.threads):
         outputs = inference.predict(model, rows.numbers, rows.categories).numpy()
     target = Encoder.from_bytes(store.get(encodings.encoder)).target

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch import Tensor
 
+from etude.networks.start import start_from
 from etude.training import weights
 from etude.training.divergence import TrainingDivergedError
 from etude.training.epoch import Epoch
@@ -69,9 +70,11 @@ def fit(
     """Trains ``network`` until ``settings.epochs`` or its patience ends, and leaves the best epoch's weights in
     it: those with the lowest validation loss, the earlier of equals.
 
-    A ``torch.nn.Linear`` called ``head`` starts from the base rate. The same network, parts, settings and seed
-    give the same bits in any process of this machine. Raises DataError E120 for an empty part, and
-    TrainingDivergedError (E113 loss, E114 gradient) for what is not finite; epochs before were announced.
+    A layer called ``head`` starts from the base rate, embeddings of numbers from the train rows' quantiles. The same
+    network, parts, settings and seed give the same bits in any process of this machine.
+
+    Raises DataError E120 for an empty part, and TrainingDivergedError (E113 loss, E114 gradient) for what is not
+    finite; epochs before were announced.
 
     With ``checkpoints`` it goes on from the latest one, to the bits that it would have had uninterrupted.
     Epochs in the checkpoint are not announced again; one that ended after it is announced a second time.
@@ -80,7 +83,7 @@ def fit(
     very step.
     """
     objective = Objective(task, outputs)
-    _start_from_base_rate(network, objective, checked(train, "train"))
+    start_from(network, checked(train, "train").numbers, objective.base_rate(train.target))
     initial_digest = weights.digest(network.state_dict())
     with exact(settings.threads), torch.inference_mode(False), torch.enable_grad():
         loop = Loop(network, train, checked(validation, "validation"), objective, settings, recipe, seed)
@@ -105,10 +108,3 @@ def _fitted(loop: Loop, initial_digest: str) -> Fitted:
     progress = loop.progress
     stopped: Literal["patience", "epochs"] = "patience" if loop.out_of_patience else "epochs"
     return Fitted(tuple(progress.history), progress.best_epoch, loop.best, last, initial_digest, stopped)
-
-
-def _start_from_base_rate(network: torch.nn.Module, objective: Objective, train: Part) -> None:
-    head = getattr(network, "head", None)
-    if isinstance(head, torch.nn.Linear) and head.bias is not None:
-        with torch.no_grad():
-            head.bias.copy_(objective.base_rate(train.target))

@@ -17,7 +17,7 @@ from etude.seeds import torch_generator
 from etude.training import divergence
 from etude.training.averaging import MovingAverage
 from etude.training.epoch import Epoch
-from etude.training.objective import Measured, Objective, Part
+from etude.training.objective import Measured, Objective, Part, by_member
 from etude.training.optimizer import AdamW, FlatParameters
 from etude.training.recipe import Recipe
 
@@ -151,7 +151,7 @@ class Loop:
         """One batch forward and back, and the weights moved; the gradient's norm."""
         part, rate = self.train.rows(batch), self.schedule.learning_rate(self.progress.step)
         self.flat.gradients.zero_()
-        loss = self.objective.loss(self.network(part.numbers, part.categories), part.target)
+        loss = self.objective.loss(*by_member(self.network(part.numbers, part.categories), part.target))
         loss.backward()  # type: ignore[no-untyped-call]
         norm: float = torch.linalg.vector_norm(self.flat.gradients).item()
         self.last = (loss.item(), norm)

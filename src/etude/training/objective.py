@@ -84,6 +84,13 @@ class Objective:
         return {"score": values[evaluation.score_name(self.task)], **values}
 
 
+def by_member(outputs: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """An ensemble's outputs [rows, members, outputs] as rows of their own, each member beside the same targets."""
+    if outputs.ndim < 3:
+        return outputs, target
+    return outputs.flatten(0, 1), target.repeat_interleave(outputs.shape[1])
+
+
 def checked(part: Part, name: str) -> Part:
     """The part, if it holds a row. Raises DataError E120."""
     if len(part) == 0:
