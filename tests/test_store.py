@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,28 @@ def test_an_outcome_comes_back_only_whole(store: Store) -> None:
         path.write_bytes(spoiled)
         assert store.get_outcome("key") is None
         store.put_outcome("key", {"a": 1})
+
+
+def test_an_outcome_of_another_format_is_no_outcome(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.put_outcome("key", {"a": 1})
+    monkeypatch.setattr("etude.store.FORMAT_VERSION", 2)
+    assert store.get_outcome("key") is None
+
+
+def test_a_write_reaches_the_disk_before_the_name_and_the_name_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, done = tmp_path / "file", []
+    fsync = os.fsync
+
+    def watched(descriptor: int) -> None:
+        kind = "folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "content"
+        done.append((kind, path.exists()))
+        fsync(descriptor)
+
+    monkeypatch.setattr(files.os, "fsync", watched)
+    write_atomically(path, b"new")
+    assert done == [("content", False), ("folder", True)]
 
 
 def test_a_write_leaves_the_old_content_or_the_new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
