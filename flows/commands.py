@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -63,6 +64,7 @@ def _check_path(key: str, source: str, file: Path) -> None:
 
 def check_experiment(file: Path, overrides: tuple[str, ...], *, as_json: bool) -> dict[str, Any]:
     """Collect to encode without a run: what the columns are, what the split and the network would be."""
+    from etude.private import performed
     from etude.steps.clean import clean
     from etude.steps.collect import collect
     from etude.steps.encode import encode
@@ -75,10 +77,11 @@ def check_experiment(file: Path, overrides: tuple[str, ...], *, as_json: bool) -
     data, folder = experiment.data, str(file.parent.absolute())
     with TemporaryDirectory() as temporary:
         store = Store(Path(temporary))
-        collected = collect(store, data, experiment.split, folder)
-        cleaned = clean(store, collected.outputs, data, experiment.clean)
-        parts = split(store, cleaned.outputs, data, experiment.split, experiment.seed)
-        encoded = encode(store, cleaned.outputs, parts.outputs, data, experiment.split, experiment.seed)
+        step = partial(performed, private=data.private)
+        collected = step(collect, store, data, experiment.split, folder)
+        cleaned = step(clean, store, collected.outputs, data, experiment.clean)
+        parts = step(split, store, cleaned.outputs, data, experiment.split, experiment.seed)
+        encoded = step(encode, store, cleaned.outputs, parts.outputs, data, experiment.split, experiment.seed)
         choice = chosen(encoded.outputs, experiment.network, experiment.train)
         network = built(encoded.outputs, experiment.network, experiment.train, experiment.seed)
         columns = described_columns(store.get(collected.outputs.schema))

@@ -8,7 +8,10 @@ from tasks.prefect_api import embedded_flow
 
 @embedded_flow(name="rerun")
 def rerun(run_id: str) -> Rerun:
-    """Runs ``run_id`` again, every step anew, and compares stage by stage."""
+    """Runs ``run_id`` again, every step anew, and compares stage by stage.
+
+    The source of a private table is read again, since MLflow does not hold its snapshot.
+    """
     past = find_run(run_id)
-    result = train(past.experiment, data=past.snapshot, fresh=True)
+    result = train(past.experiment, data=past.snapshot, folder=past.folder, fresh=True)
     return judge_rerun(past, result)

@@ -13,6 +13,13 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+def _shown_table(value: Any) -> Any:
+    if not hasattr(value, "shape") or not hasattr(value, "columns"):
+        return value
+    rows, columns = value.shape
+    return f"<{type(value).__name__} of {rows:,} rows x {columns:,} columns>"
+
+
 class EmbeddedFlow(Flow[P, R]):
     """A Prefect flow that brings its own API where none is configured, for the time of a call.
 
@@ -24,6 +31,11 @@ class EmbeddedFlow(Flow[P, R]):
         def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
             with prefect_api(home() / "prefect"):
                 return super().__call__(*args, **kwargs)
+
+    def serialize_parameters(self, parameters: dict[str, Any]) -> dict[str, Any]:
+        """As Prefect's API gets them: a table by its size, since otherwise all of its cells would be stored there."""
+        shown = {name: _shown_table(value) for name, value in parameters.items()}
+        return super().serialize_parameters(shown)
 
     def with_options(self, **options: Any) -> EmbeddedFlow[P, R]:
         """As ``Flow.with_options``, which makes a plain ``Flow``: this stays what it is."""

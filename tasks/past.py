@@ -21,6 +21,7 @@ from etude.verdicts import Verdict
 from tasks import tracking
 from tasks.result import RunResult
 
+IN_MEMORY = "DataFrame"
 STAGE_TAGS = {
     "snapshot": "snapshot.sha256",
     "test_snapshot": "test_snapshot.sha256",
@@ -35,12 +36,14 @@ STAGE_TAGS = {
 
 @dataclass(frozen=True)
 class PastRun:
-    """The experiment and the snapshot of a run, ready to be run again."""
+    """The experiment and the snapshot of a run, ready to be run again; of a private table, whose snapshot MLflow
+    does not hold, the folder at which its source starts."""
 
     run_id: str
     experiment: Experiment
-    snapshot: Snapshot
+    snapshot: Snapshot | None
     task: str
+    folder: str
 
 
 @dataclass(frozen=True)
@@ -72,8 +75,21 @@ def find_run(run_id: str) -> PastRun:
         raise InputError(
             "E133", "the run must be a finished run of Etude", value=run_id, mend="`etude ui` shows the runs"
         )
+    experiment = Experiment.model_validate_json(tracking.artifact(run_id, "experiment.json"))
+    snapshot = None if experiment.data.private else _snapshot(run_id, tags)
+    if snapshot is None and tags["source"] == IN_MEMORY:
+        raise InputError(
+            "E133",
+            "a rerun needs the table, which MLflow does not hold since data.private is true",
+            where=f"run {run_id}",
+            mend="its table was a DataFrame: call train(experiment, data=frame) with it",
+        )
+    return PastRun(run_id, experiment, snapshot, tags["task"], tags.get("folder", "."))
+
+
+def _snapshot(run_id: str, tags: dict[str, str]) -> Snapshot:
     store = Store(Path(home()) / "store")
-    snapshot = Snapshot(
+    return Snapshot(
         table=store.put(tracking.artifact(run_id, "collect/snapshot.arrow")),
         schema=store.put(tracking.artifact(run_id, "collect/schema.json")),
         parsing=store.put(tracking.artifact(run_id, "collect/parsing.json")),
@@ -81,8 +97,6 @@ def find_run(run_id: str) -> PastRun:
         source=tags["source"],
         test=_official_test(store, run_id, tags),
     )
-    experiment = Experiment.model_validate_json(tracking.artifact(run_id, "experiment.json"))
-    return PastRun(run_id, experiment, snapshot, tags["task"])
 
 
 def _official_test(store: Store, run_id: str, tags: dict[str, str]) -> OfficialTest | None:

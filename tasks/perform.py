@@ -18,6 +18,7 @@ from pydantic import TypeAdapter
 from etude.experiment import digest_of
 from etude.identity import fingerprint
 from etude.outcome import Outcome, Point, Record
+from etude.private import performed
 from etude.store import Ref
 from tasks import tracking
 from tasks.progress import Done, listener
@@ -54,7 +55,7 @@ def perform(
     key = step_key(step, inputs) if reusable else ""
     outcome = _found(run, step, key) if reusable and not run.fresh else None
     if outcome is None:
-        outcome = step(run.store, *inputs, **(live or {}))
+        outcome = performed(step, run.store, *inputs, private=run.experiment.data.private, **(live or {}))
         if reusable:
             _keep(run, key, outcome)
     seconds = time.perf_counter() - started

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from etude.errors import DivergedError, EtudeError, InputError
 from etude.home import home
+from etude.private import tellable
 from tasks.mlflow_names import safe_name
 from tasks.packing import library_sources, requirements
 from tasks.reachable import check_reachable
@@ -56,7 +57,7 @@ def open_run(
     experiment_id = _experiment_id(client, experiment.name)
     run_id = ""
     try:
-        run_tags = {**resolve_tags(), **_own_tags(experiment), **(tags or {})}
+        run_tags = {**resolve_tags(), **_own_tags(experiment, folder), **(tags or {})}
         with uninterrupted():
             run_id = client.create_run(experiment_id, tags=run_tags).info.run_id
         run = Run(
@@ -76,7 +77,7 @@ def open_run(
         client.set_terminated(run_id, "FINISHED")
     except BaseException as error:
         if run_id:
-            _close_after(client, run_id, error)
+            _close_after(client, run_id, tellable(error, private=experiment.data.private))
         raise
 
 
@@ -142,7 +143,7 @@ def log_snapshot(run: Run, collected: Collected, target: str) -> None:
         for context, (digest, source, rows) in tables.items()
     ]
     _client().log_inputs(run.run_id, inputs)
-    if sum(ref.size for ref in files.values()) <= SMALL_TABLE_BYTES:
+    if sum(ref.size for ref in files.values()) <= SMALL_TABLE_BYTES and not run.experiment.data.private:
         _log_files(run, {path: run.store.get(ref) for path, ref in files.items()})
 
 
@@ -313,8 +314,10 @@ def _experiment_id(client: MlflowClient, name: str) -> str:
     return str(found.experiment_id)
 
 
-def _own_tags(experiment: Experiment) -> dict[str, str]:
-    return {"etude": "run", "experiment.sha256": experiment.digest()}
+def _own_tags(experiment: Experiment, folder: str) -> dict[str, str]:
+    own = {"etude": "run", "experiment.sha256": experiment.digest()}
+    # A rerun of a private table reads its source again, which may be relative to the folder.
+    return own | ({"private": "true", "folder": folder} if experiment.data.private else {})
 
 
 def _close_after(client: MlflowClient, run_id: str, error: BaseException) -> None:
@@ -372,6 +375,8 @@ def _signature(packaged: Packaged) -> ModelSignature:
 
     anything = AnyType()  # type: ignore[no-untyped-call]
     inputs = Schema([ColSpec(anything, name, required=False) for name in packaged.inputs])
+    if packaged.private:  # the labels are values of the table
+        return ModelSignature(inputs)
     if not packaged.labels:
         return ModelSignature(inputs, Schema([ColSpec(DataType.double, "prediction")]))
     answers = [ColSpec(DataType.double, f"probability_{label}") for label in packaged.labels]

@@ -81,6 +81,9 @@ class Data(Section):
         None, description="strptime format of ambiguous dates, such as '%d/%m/%Y'."
     )
     allow: tuple[str, ...] = Field((), description="Columns kept although they look like a leak.")
+    private: bool = Field(
+        False, description="true: no cell's value reaches MLflow, Prefect, logs, reports or errors."
+    )
 
     @field_validator("source", "test")
     @classmethod

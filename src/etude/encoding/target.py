@@ -158,7 +158,7 @@ def fit(column: pyarrow.ChunkedArray, name: str, task: Setting) -> Target:
     import pyarrow.compute as pc
 
     _refuse_missing(column, name)
-    known = sorted(set(label_texts(pc.unique(column))), key=_label_order)
+    known = sorted(set(label_texts(pc.unique(column))), key=label_order)
     if len(known) < 2:
         raise DataError(
             "E080",
@@ -186,8 +186,8 @@ def _one_spelling(value: object) -> str:
     return text
 
 
-def _label_order(label: str) -> tuple[int, float, str]:
-    """Numbers first and by value, then texts by code point."""
+def label_order(label: str) -> tuple[int, float, str]:
+    """What labels are sorted by: numbers first and by value, then texts by code point."""
     try:
         number = float(label)
     except ValueError:

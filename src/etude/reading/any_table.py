@@ -65,7 +65,7 @@ def read(data: Data, folder: Path, on_progress: Progress = silent) -> RawTable:
     try:
         found, sha256 = _found(data, folder, on_progress)
     except InputError as error:
-        if not getattr(data, "private", False):
+        if not data.private:
             raise
         raise type(error)(error.code, error.what, where=error.where, mend=error.mend) from None
     _check_sha256(data, sha256, printable(data.source))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -48,6 +48,20 @@ def column_facts(
 ) -> tuple[ColumnFacts, ...]:
     """The facts of a canonical table's columns, in the order of ``columns`` (a schema's)."""
     return tuple(_facts(table.column(c.name), c, _role(c.name, target, left_out)) for c in columns)
+
+
+def private_facts(facts: Sequence[ColumnFacts]) -> tuple[ColumnFacts, ...]:
+    """The facts without values: counts, shares and the shapes of distributions stay."""
+    return tuple(
+        replace(
+            column,
+            low="",
+            middle="",
+            high="",
+            levels=tuple((f"value {i + 1}", rows) for i, (_, rows) in enumerate(column.levels)),
+        )
+        for column in facts
+    )
 
 
 def _role(name: str, target: str, left_out: Sequence[str]) -> Role:

@@ -135,7 +135,7 @@ def _histogram(axes: Axes, report: DataReport) -> None:
     axes.set_title(f"Target: {safe_text(facts.name, 40)}, {report.rows:,} rows")
     axes.bar(range(len(facts.bins)), facts.bins, width=1.0, color=BLUE, edgecolor="white", linewidth=0.4)
     axes.set_xticks([-0.5, len(facts.bins) - 0.5], [facts.low, facts.high])
-    axes.set_xlabel(f"median {facts.middle}")
+    axes.set_xlabel(f"median {facts.middle}" if facts.middle else "from the least to the greatest value")
     axes.set_ylabel("rows")
     short_ticks(axes.yaxis)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from etude import cleaning
@@ -44,7 +44,7 @@ def clean(store: Store, collected: Collected, data: Data, rules: Clean) -> Outco
     from etude.columns.schema import Schema
     from etude.encoding import target
     from etude.encoding.several_labels import refuse_several_labels
-    from etude.report.column_facts import column_facts
+    from etude.report.column_facts import column_facts, private_facts
     from etude.report.data_overview import data_overview
     from etude.report.data_report import DataReport, html
 
@@ -61,13 +61,16 @@ def clean(store: Store, collected: Collected, data: Data, rules: Clean) -> Outco
     cleaned = Cleaned(
         store.put(snapshot.to_bytes(whole)), collected.schema, task, whole.num_rows, official_rows
     )
-    done = (*_parsing_results(json.loads(store.get(collected.parsing))), *results)
+    done = (*_parsing_results(json.loads(store.get(collected.parsing)), data), *results)
+    facts = column_facts(kept, schema.columns, target=data.target, left_out=data.drop)
+    if data.private:
+        done, facts = tuple(replace(r, before="", after="") for r in done), private_facts(facts)
     report = DataReport(
         source=collected.source,
         snapshot=collected.snapshot,
         rows_read=table.num_rows,
         rows=kept.num_rows,
-        columns=column_facts(kept, schema.columns, target=data.target, left_out=data.drop),
+        columns=facts,
         target=data.target,
         task=task,
         rules=done,
@@ -104,8 +107,7 @@ def _official(
     except DataError as error:
         where = f"data.test, {error.where}"
         raise DataError(error.code, error.what, where=where, value=error.value, mend=error.mend) from None
-    private = bool(getattr(data, "private", False))
-    check_spellings(source.column(data.target), kept.column(data.target), data.target, private=private)
+    check_spellings(source.column(data.target), kept.column(data.target), data.target, private=data.private)
     return kept, results
 
 
@@ -120,11 +122,11 @@ def _unused_spellings(data: Data, results: Sequence[cleaning.RuleResult]) -> tup
     return ("no spelling of data.labels stands in the target (E086)",)
 
 
-def _parsing_results(counts: dict[str, dict[str, Any]]) -> list[cleaning.RuleResult]:
+def _parsing_results(counts: dict[str, dict[str, Any]], data: Data) -> list[cleaning.RuleResult]:
     """What reading already did to cells, as rules: tokens taken for missing, blanks trimmed, characters normalised."""
     tokens = Counter[str]()
     changed = Counter[str]()
-    for column in counts.values():
+    for column in (found for name, found in counts.items() if name not in data.drop):
         tokens.update({token: rows for token, rows in column.get("missing", {}).items() if token})
         changed.update({name: column.get(name, 0) for name in ("trimmed", "normalised")})
     most = tokens.most_common(1)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from etude import private
 from etude.errors import DataError, EtudeError, nearest, shown
 from etude.outcome import Outcome, Record, put_files
 from etude.steps.official_test import OfficialTest, kept, read_official, typed
@@ -79,11 +80,13 @@ def collect(
     kinds = schema.infer(raw.table, data)
     parsed = parsing.parse(raw.table, kinds)
     refuse_mixed_epochs(parsed.table, kinds, data)
+    shown_kinds = private.of_schema(kinds) if data.private else kinds
+    counts = private.of_counts(parsed.counts) if data.private else parsed.counts
     test, test_facts = _official(store, data, folder, given_test, kinds)
     collected = Snapshot(
         table=store.put(snapshot.to_bytes(parsed.table)),
-        schema=store.put(_json(kinds.to_json())),
-        parsing=store.put(_json(parsed.counts)),
+        schema=store.put(_json(shown_kinds.to_json())),
+        parsing=store.put(_json(counts)),
         digest=snapshot.digest(parsed.table),
         source=raw.source,
         test=test,
@@ -105,6 +108,7 @@ def _official(
     if raw is None:
         return None, {}
     table, counts = typed(raw, schema, data)
+    counts = private.of_counts(counts) if data.private else counts
     return kept(store, table, _json(counts), raw.source), {
         "source": raw.source,
         "sha256": raw.sha256,

@@ -14,6 +14,7 @@ import numpy as np
 from etude.errors import shown
 from etude.experiment import Data, Split
 from etude.outcome import Outcome, Record, put_files
+from etude.private import shown_labels
 from etude.steps.clean import Cleaned
 from etude.steps.split import Parts, positions
 from etude.store import Ref, Store
@@ -80,7 +81,7 @@ def encode(
         digest=encoder.digest(),
         train_rows=len(train),
     )
-    record = _record(store, encoder, features, encoder.counts(validation), int((~known).sum()))
+    record = _record(store, encoder, data, features, encoder.counts(validation), int((~known).sum()))
     return Outcome(encodings, record, encodings.digest)
 
 
@@ -110,14 +111,16 @@ def arrays(encoder: Encoder, table: pa.Table) -> bytes:
     return content
 
 
-def _record(store: Store, encoder: Encoder, features: list[str], unseen: Any, unknown: int) -> Record:
+def _record(
+    store: Store, encoder: Encoder, data: Data, features: list[str], unseen: Any, unknown: int
+) -> Record:
     left_out = {item.name: item.reason for item in encoder.left_out}
     described = {
         "columns_in": features,
         "numbers_out": list(encoder.number_names),
         "cardinalities": list(encoder.cardinalities),
         "left_out": left_out,
-        "labels": list(encoder.target.labels),
+        "labels": shown_labels(encoder.target.labels, private=data.private),
         "unseen_in_validation": unseen,
     }
     width = len(encoder.number_names)

@@ -23,13 +23,17 @@ EXAMPLE_ROWS = 5
 
 @dataclass(frozen=True)
 class Packaged:
-    """The model folder's files by name; ``inputs`` the raw columns; ``example`` a few raw rows as JSON lines."""
+    """The model folder's files by name; ``inputs`` the raw columns; ``example`` a few raw rows as JSON lines.
+
+    ``private``: the example's cells are empty, and the labels, which stand in the model's encoder alone, are not given.
+    """
 
     files: dict[str, Ref]
     inputs: tuple[str, ...]
     labels: tuple[str, ...]
     example: Ref
     digest: str
+    private: bool = False
 
 
 def package(
@@ -61,7 +65,11 @@ def package(
     _try(files, rows)
     refs = put_files(store, files)
     digest = digest_of({name: ref.sha256 for name, ref in refs.items()})
-    packaged = Packaged(refs, inputs, encoder.target.labels, store.put(json.dumps(rows).encode()), digest)
+    labels = () if data.private else encoder.target.labels
+    example = [dict.fromkeys(inputs)] if data.private else rows
+    packaged = Packaged(
+        refs, inputs, labels, store.put(json.dumps(example).encode()), digest, private=data.private
+    )
     size = sum(ref.size for ref in refs.values())
     record = Record(
         metrics={"register/model_bytes": size},

@@ -70,6 +70,8 @@ def split(
         digest=digest,
         placed=store.put(moved.to_bytes(rows.hashes, dealt.part)),
     )
+    if data.private and rows.classes:
+        found["balance"] = _numbered(found["balance"])
     since = None
     if earlier is not None and store.holds(earlier):
         since = moved.moved_rows(*moved.from_bytes(store.get(earlier)), rows.hashes, dealt.part)
@@ -193,6 +195,16 @@ def _moved_warning(since: Moved) -> tuple[str, ...]:
         f"{since.from_test:,} test rows of the earlier split are not in test any more: split.by: random or group "
         "moves none when rows are appended",
     )
+
+
+def _numbered(balance: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
+    """The shares under ``class 1`` ... instead of the labels."""
+    from etude.encoding.target import label_order
+    from etude.private import class_names
+
+    labels = sorted({label for shares in balance.values() for label in shares}, key=label_order)
+    name = dict(zip(labels, class_names(len(labels)), strict=True))
+    return {part: {name[label]: share for label, share in shares.items()} for part, shares in balance.items()}
 
 
 def _missing_classes(found: dict[str, Any]) -> tuple[str, ...]:

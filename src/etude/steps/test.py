@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from etude.errors import DataError, shown
 from etude.experiment import Data, Network, Train
 from etude.outcome import Outcome, Record, put_files
+from etude.private import shown_labels
 from etude.steps.clean import Cleaned
 from etude.steps.encode import Encodings, arrays
 from etude.steps.measuring import Measured, as_text, baseline, measured, methods, named, undefined
@@ -74,11 +75,19 @@ def test(
     warnings = undefined(found)
     if unknown:
         warnings += (f"{unknown} test rows have labels that train does not know; they are left out (E086)",)
-    return Outcome(tested, _record(store, encoder, found, floor, warnings, kept), tested.digest)
+    record = _record(store, encoder, found, floor, warnings, kept, private=data.private)
+    return Outcome(tested, record, tested.digest)
 
 
 def _record(
-    store: Store, encoder: Encoder, found: Measured, floor: Measured, warnings: tuple[str, ...], outputs: Ref
+    store: Store,
+    encoder: Encoder,
+    found: Measured,
+    floor: Measured,
+    warnings: tuple[str, ...],
+    outputs: Ref,
+    *,
+    private: bool,
 ) -> Record:
     kind = "majority class" if encoder.target.task == "classification" else "mean"
     ours, theirs = found.metrics[found.score], floor.metrics[found.score]
@@ -89,7 +98,7 @@ def _record(
         "baseline": named("baseline/", floor),
         "baseline_kind": kind,
     }
-    picture, figure = _picture(encoder, found)
+    picture, figure = _picture(encoder, found, private=private)
     return Record(
         metrics=named("test/", found) | named("baseline/", floor) | {"test/rows": len(found.truth)},
         tags={"predictions.sha256": outputs.sha256, "baseline": kind},
@@ -105,13 +114,16 @@ def _record(
     )
 
 
-def _picture(encoder: Encoder, found: Measured) -> tuple[str, bytes]:
+def _picture(encoder: Encoder, found: Measured, *, private: bool) -> tuple[str, bytes]:
+    """The confusion matrix, or the residuals; of a private table without labels, and not in the target's unit."""
     from etude.evaluation.metrics import confusion_counts
     from etude.report.figures import confusion_matrix, residuals
 
     if encoder.target.task == "regression":
-        return "residuals", residuals(found.truth, found.prediction)
-    labels = encoder.target.labels
+        mean, scale = (encoder.target.mean, encoder.target.scale) if private else (0.0, 1.0)
+        truth, prediction = ((values - mean) / scale for values in (found.truth, found.prediction))
+        return "residuals", residuals(truth, prediction)
+    labels = shown_labels(encoder.target.labels, private=private)
     return "confusion_matrix", confusion_matrix(
         labels, confusion_counts(found.truth, found.prediction, len(labels))
     )
