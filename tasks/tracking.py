@@ -21,7 +21,6 @@ from etude.errors import DivergedError, EtudeError, InputError
 from etude.home import home
 from etude.private import tellable
 from tasks.mlflow_names import safe_name
-from tasks.model_files import library_sources, requirements
 from tasks.packing import library_sources, requirements
 from tasks.reachable import check_reachable
 from tasks.run import Run
