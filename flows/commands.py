@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
     from etude.experiment import Experiment
     from etude.outcome import Outcome
+    from etude.steps.clean import Cleaned
+    from etude.steps.split import Parts
+    from etude.store import Store
     from tasks.result import RunResult
 
 
@@ -84,6 +87,7 @@ def check_experiment(file: Path, overrides: tuple[str, ...], *, as_json: bool) -
         encoded = step(encode, store, cleaned.outputs, parts.outputs, data, experiment.split, experiment.seed)
         choice = chosen(encoded.outputs, experiment.network, experiment.train)
         network = built(encoded.outputs, experiment.network, experiment.train, experiment.seed)
+        folds = _folds_described(store, experiment, cleaned.outputs, parts.outputs)
         columns = described_columns(store.get(collected.outputs.schema))
     parameters = sum(p.numel() for p in network.parameters())
     batches = -(-parts.outputs.train // choice.train.batch_size)
@@ -106,8 +110,11 @@ def check_experiment(file: Path, overrides: tuple[str, ...], *, as_json: bool) -
     )
     if choice.why:
         out.print(f"  [cyan]{'auto':<9}[/cyan] {safe(choice.why)}")
+    if folds:
+        out.print(f"  [cyan]folds    [/cyan] {folds}")
     out.print(f"[bold]next:[/bold]\n  etude run {safe(str(file))}")
     return {
+        "folds": folds,
         "experiment": experiment.resolved(),
         "columns": columns,
         "task": cleaned.outputs.task,
@@ -120,6 +127,15 @@ def check_experiment(file: Path, overrides: tuple[str, ...], *, as_json: bool) -
         "digests": {"snapshot": collected.digest, "split": parts.digest, "encoder": encoded.digest},
         "warnings": [w for outcome in steps.values() for w in outcome.record.warnings],
     }
+
+
+def _folds_described(store: Store, experiment: Experiment, cleaned: Cleaned, parts: Parts) -> str | None:
+    """The folds as they would be dealt; None where none are asked for."""
+    if not experiment.split.folds:
+        return None
+    from etude.steps.folds import described, fold_parts
+
+    return described(fold_parts(store, cleaned, parts, experiment.data, experiment.split, experiment.seed))
 
 
 def described_columns(schema: bytes) -> list[dict[str, Any]]:

@@ -45,9 +45,17 @@ class TerminalListener(Listener):
             self.out.print(f"[bold]{safe(run.experiment.name)}[/bold]  run {run.run_id}")
 
     def epoch(self, epoch: Epoch, epochs: int) -> None:
+        self._draw("[cyan]train[/cyan]    epoch", epoch, epochs)
+
+    def fold(self, fold: int, folds: int, epoch: Epoch, epochs: int) -> None:
+        if epoch.epoch == 1:
+            self.stop()
+        self._draw(f"[cyan]folds[/cyan]    fold {fold} of {folds}, epoch", epoch, epochs)
+
+    def _draw(self, words: str, epoch: Epoch, epochs: int) -> None:
         if self._bar is None and self.out.is_terminal:
             self._bar = Progress(
-                TextColumn("  [cyan]train[/cyan]    epoch"),
+                TextColumn(f"  {words}"),
                 MofNCompleteColumn(),
                 BarColumn(bar_width=24),
                 TextColumn("loss {task.fields[train]:.4f} train  {task.fields[validation]:.4f} validation"),
@@ -142,7 +150,18 @@ def _scores(result: RunResult) -> Table:
             "" if low is None or high is None or low == high else f"{_number(low)} to {_number(high)}",
             _number(result.metrics.get(f"baseline/{metric}")),
         )
+    if "folds/count" in result.metrics:
+        table.add_row(*_folds_row(result))
     return table
+
+
+def _folds_row(result: RunResult) -> tuple[str, ...]:
+    """The out-of-fold score beside validation's, with the interval of its own."""
+    name = next(n for n in ("accuracy", "r2") if f"test/{n}" in result.metrics)
+    low, high = (result.metrics.get(f"folds/{name}_{end}") for end in ("low", "high"))
+    interval = "" if low is None or high is None else f"{_number(low)} to {_number(high)}"
+    folds = int(result.metrics["folds/count"])
+    return f"{name}, {folds} folds", _number(result.metrics.get(f"folds/{name}")), "-", interval, ""
 
 
 def _number(value: float | None) -> str:

@@ -36,7 +36,7 @@ def train(
         parts = split_rows(run, cleaned)
         encodings = encode_columns(run, cleaned, parts)
         trained = train_network(run, encodings)
-        validated = validate_network(run, encodings, trained)
+        validated = validate_network(run, cleaned, parts, encodings, trained)
         tested = open_test_set(run, cleaned, parts, encodings, trained, validated)
         registered = register_model(run, collected, encodings, trained, tested)
         return result_of(run, collected, parts, encodings, trained, validated, tested, registered)

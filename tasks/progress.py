@@ -50,6 +50,9 @@ class Listener:
         """Something that a person should know now."""
         self._logger.warning("%s", text)
 
+    def fold(self, fold: int, folds: int, epoch: Epoch, epochs: int) -> None:
+        """An epoch of a cross-validation fold, counted from 1, has ended."""
+
     def done(self, done: Done) -> None:
         self._logger.info("%s: %s", done.task, done.summary)
         for warning in done.warnings:

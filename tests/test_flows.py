@@ -157,7 +157,7 @@ def test_mlflow_and_prefect_know_each_other_and_the_edges_are_kept(place: Path) 
         "split": {"clean"},
         "encode": {"clean", "split"},
         "train": {"encode"},
-        "validate": {"encode", "train"},
+        "validate": {"clean", "split", "encode", "train"},
         "test": {"clean", "split", "encode", "train", "validate"},
         # clean too: collect's schema travels on inside what clean returns
         "register": {"collect", "clean", "encode", "train", "test"},
