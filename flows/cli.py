@@ -74,12 +74,20 @@ def run(file: Path, overrides: tuple[str, ...], fresh: bool, as_json: bool) -> N
 @etude.command()
 @EXPERIMENT
 @SET
+@click.option(
+    "--write-schema",
+    is_flag=False,
+    flag_value="",
+    metavar="[PATH]",
+    help="Write what the table holds to a schema file (FILE's name with .schema.yaml), to commit and to edit.",
+)
 @JSON
-def check(file: Path, overrides: tuple[str, ...], as_json: bool) -> None:
+def check(file: Path, overrides: tuple[str, ...], write_schema: str | None, as_json: bool) -> None:
     """Read the file and its data, say what would happen, train nothing."""
     from flows.commands import check_experiment
 
-    _print_json(check_experiment(file, overrides, as_json=as_json), as_json)
+    path = None if write_schema is None else Path(write_schema or file.with_suffix(".schema.yaml"))
+    _print_json(check_experiment(file, overrides, write_schema=path, as_json=as_json), as_json)
 
 
 @etude.command()

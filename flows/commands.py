@@ -19,9 +19,10 @@ from flows.terminal import console, print_result, safe, shown_on
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from etude.experiment import Experiment
+    from etude.experiment import Data, Experiment
     from etude.outcome import Outcome
     from etude.steps.clean import Cleaned
+    from etude.steps.collect import Collected
     from etude.steps.split import Parts
     from etude.store import Store
     from tasks.result import RunResult
@@ -48,6 +49,10 @@ def check_source(experiment: Experiment, file: Path) -> None:
     _check_path("data.source", experiment.data.source, file)
     if experiment.data.test is not None:
         _check_path("data.test", experiment.data.test, file)
+    if experiment.data.expect is not None:
+        from etude.expectations.schema_file import load
+
+        load(file.parent / experiment.data.expect)
 
 
 def _check_path(key: str, source: str, file: Path) -> None:
@@ -65,7 +70,9 @@ def _check_path(key: str, source: str, file: Path) -> None:
         )
 
 
-def check_experiment(file: Path, overrides: tuple[str, ...], *, as_json: bool) -> dict[str, Any]:
+def check_experiment(
+    file: Path, overrides: tuple[str, ...], *, write_schema: Path | None = None, as_json: bool
+) -> dict[str, Any]:
     """Collect to encode without a run: what the columns are, what the split and the network would be."""
     from etude.private import performed
     from etude.steps.clean import clean
@@ -78,6 +85,9 @@ def check_experiment(file: Path, overrides: tuple[str, ...], *, as_json: bool) -
     experiment = experiment_file.load(file, overrides)
     check_source(experiment, file)
     data, folder = experiment.data, str(file.parent.absolute())
+    if write_schema is not None:
+        _check_is_new(write_schema, "the schema file")
+        data = data.model_copy(update={"expect": None})  # what is written anew does not hold any more
     with TemporaryDirectory() as temporary:
         store = Store(Path(temporary))
         step = partial(performed, private=data.private)
@@ -89,6 +99,8 @@ def check_experiment(file: Path, overrides: tuple[str, ...], *, as_json: bool) -
         network = built(encoded.outputs, experiment.network, experiment.train, experiment.seed)
         folds = _folds_described(store, experiment, cleaned.outputs, parts.outputs)
         columns = described_columns(store.get(collected.outputs.schema))
+        if write_schema is not None:
+            _write_schema(write_schema, store, collected.outputs, data)
     parameters = sum(p.numel() for p in network.parameters())
     batches = -(-parts.outputs.train // choice.train.batch_size)
     out = console(json=as_json)
@@ -112,6 +124,12 @@ def check_experiment(file: Path, overrides: tuple[str, ...], *, as_json: bool) -
         out.print(f"  [cyan]{'auto':<9}[/cyan] {safe(choice.why)}")
     if folds:
         out.print(f"  [cyan]folds    [/cyan] {folds}")
+    if write_schema is not None:
+        name = os.path.relpath(write_schema, file.parent)
+        out.print(
+            f"wrote {safe(str(write_schema))}; runs are checked against it once {safe(str(file))} says:"
+        )
+        out.print(f"  data: {{expect: {safe(name)}}}", soft_wrap=True)
     out.print(f"[bold]next:[/bold]\n  etude run {safe(str(file))}")
     return {
         "folds": folds,
@@ -136,6 +154,20 @@ def _folds_described(store: Store, experiment: Experiment, cleaned: Cleaned, par
     from etude.steps.folds import described, fold_parts
 
     return described(fold_parts(store, cleaned, parts, experiment.data, experiment.split, experiment.seed))
+
+
+def _write_schema(path: Path, store: Store, collected: Collected, data: Data) -> None:
+    import json
+
+    from etude import snapshot
+    from etude.columns.schema import Schema
+    from etude.expectations.writing import written
+    from etude.files import write_atomically
+
+    table = snapshot.from_bytes(store.get(collected.table))
+    schema = Schema.from_json(json.loads(store.get(collected.schema)))
+    size = f"{collected.rows:,} rows x {collected.columns} columns, snapshot {collected.snapshot[:12]}"
+    write_atomically(path, written(table, schema, data, f"{collected.source}: {size}").encode())
 
 
 def described_columns(schema: bytes) -> list[dict[str, Any]]:
@@ -167,13 +199,7 @@ def init_experiment(source: str, target: str, output: Path | None, *, as_json: b
     from etude.files import write_atomically
 
     path = output or Path(f"{Path(source).name.split('.')[0] or 'experiment'}.yaml")
-    if path.exists():
-        raise ExperimentError(
-            "E122",
-            "the experiment file must not exist yet",
-            where=str(path),
-            mend="choose another name with -o",
-        )
+    _check_is_new(path, "the experiment file")
     relative = os.path.relpath(source, path.parent) if Path(source).exists() else source
     text = draft(source, target, shown_source=relative)
     write_atomically(path, text.encode())
@@ -181,6 +207,12 @@ def init_experiment(source: str, target: str, output: Path | None, *, as_json: b
     out.print(f"wrote {safe(str(path))}")
     out.print(f"[bold]next:[/bold]\n  etude check {safe(str(path))}\n  etude run {safe(str(path))}")
     return {"file": str(path), "experiment": text}
+
+
+def _check_is_new(path: Path, name: str) -> None:
+    if path.exists():
+        mend = "choose another name, or delete it first"
+        raise ExperimentError("E122", f"{name} must not exist yet", where=str(path), mend=mend)
 
 
 def rerun_run(run_id: str, *, as_json: bool) -> tuple[dict[str, Any], bool]:

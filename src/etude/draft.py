@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-
-import yaml
 
 from etude.columns.schema import Column, Schema
 from etude.errors import DataError, nearest, shown
 from etude.experiment import Data
+from etude.yaml_text import scalar
 
 
 def draft(source: str, target: str, *, shown_source: str | None = None) -> str:
@@ -35,15 +33,15 @@ def draft(source: str, target: str, *, shown_source: str | None = None) -> str:
     name = _plain_name(source)
     lines = [
         f"# {raw.table.num_rows:,} rows, {raw.table.num_columns} columns; {task} of {shown(target)}",
-        f"name: {_scalar(name)}",
+        f"name: {scalar(name)}",
         "seed: 0",
         "data:",
-        f"  source: {_scalar(shown_source or source)}   # relative to this file",
-        f"  target: {_scalar(target)}",
+        f"  source: {scalar(shown_source or source)}   # relative to this file",
+        f"  target: {scalar(target)}",
         "  # drop: []        # columns never used, for example what is known only after the outcome",
         "  # missing: []     # more tokens that mean missing",
         "  # columns:        # kinds as inferred; write a line here to overrule one",
-        *(f"  #   {_scalar(c.name)}: {c.kind}   # {_comment(c.evidence)}" for c in _others(kinds, target)),
+        *(f"  #   {scalar(c.name)}: {c.kind}   # {_comment(c.evidence)}" for c in _others(kinds, target)),
     ]
     if column.null_count:
         lines += [
@@ -64,14 +62,6 @@ def _others(kinds: Schema, target: str) -> list[Column]:
 def _comment(text: str) -> str:
     """The text as a comment holds it: on one line, escaped."""
     return shown(text)[1:-1]
-
-
-def _scalar(text: str) -> str:
-    """The text as YAML reads it back, on one line."""
-    if not text.isprintable():
-        return json.dumps(text)  # its escapes are YAML's too
-    dumped: str = yaml.safe_dump(text, allow_unicode=True, width=10**6).strip()
-    return dumped.removesuffix("\n...").strip()
 
 
 def _plain_name(source: str) -> str:

@@ -81,6 +81,10 @@ class Data(Section):
         None, description="strptime format of ambiguous dates, such as '%d/%m/%Y'."
     )
     allow: tuple[str, ...] = Field((), description="Columns kept although they look like a leak.")
+    expect: str | None = Field(
+        None,
+        description="Schema file that the table is checked against; a path relative to the experiment file.",
+    )
     private: bool = Field(
         False, description="true: no cell's value reaches MLflow, Prefect, logs, reports or errors."
     )

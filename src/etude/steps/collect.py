@@ -65,8 +65,8 @@ def collect(
     """The snapshot of ``data.source``, or of the frame or the earlier snapshot that is ``given``; beside it that of
     ``data.test`` or of the frame ``given_test``. The kinds are those of the source alone.
 
-    Raises DataError: what the strict reader refuses, E005 no rows, E076 a named column that does not exist, E044
-    other columns in the test table.
+    Raises DataError: what the strict reader refuses, E043 a drift from the schema file that stops, E005 no rows, E076
+    a named column that does not exist, E044 other columns in the test table.
     """
     if isinstance(given, Snapshot):
         return _restored(store, given)
@@ -80,6 +80,7 @@ def collect(
     kinds = schema.infer(raw.table, data)
     parsed = parsing.parse(raw.table, kinds)
     refuse_mixed_epochs(parsed.table, kinds, data)
+    expected, drifted = _expected(parsed.table, kinds, data, folder)
     shown_kinds = private.of_schema(kinds) if data.private else kinds
     counts = private.of_counts(parsed.counts) if data.private else parsed.counts
     test, test_facts = _official(store, data, folder, given_test, kinds)
@@ -93,11 +94,30 @@ def collect(
     )
     facts = {"source": raw.source, "sha256": raw.sha256, **raw.facts}
     files = {"collect/source.json": _json(facts)}
+    files |= expected
     if test_facts:
         files["collect/test_source.json"] = _json(test_facts)
     digests = {"source.sha256": raw.sha256, "test_source.sha256": str(test_facts.get("sha256", ""))}
-    noted = [*raw.facts["warnings"], *(f"data.test: {said}" for said in test_facts.get("warnings", ()))]
+    noted = [
+        *drifted,
+        *raw.facts["warnings"],
+        *(f"data.test: {said}" for said in test_facts.get("warnings", ())),
+    ]
     return _outcome(store, collected, parsed.table, files, digests, noted)
+
+
+def _expected(
+    table: pa.Table, schema: Schema, data: Data, folder: str
+) -> tuple[dict[str, bytes], tuple[str, ...]]:
+    """The drifts from the schema file as a file to log and as warnings. Raises DataError E043 for one that stops."""
+    if data.expect is None:
+        return {}, ()
+    from etude.expectations import drift, schema_file
+
+    found = drift.drifts(table, schema, schema_file.load(Path(folder) / data.expect), data)
+    drift.refuse(found)
+    described = [{"column": d.column, "at": d.at, "said": d.said} for d in found]
+    return {"collect/drifts.json": _json(described)}, tuple(f"{d.said} ({d.at}, E043)" for d in found)
 
 
 def _official(

@@ -1,0 +1,1 @@
+"""What a table is expected to hold: a file that a person commits, and what drifted from it."""
