@@ -79,7 +79,7 @@ def _group(split: Split, seed: int, rows: Rows) -> Dealt:
 
 def _stratified(split: Split, seed: int, rows: Rows) -> Dealt:
     strata = strata_of(rows)
-    order = np.lexsort((rows.hashes, places(rows.hashes, seed), strata))
+    order = np.lexsort((places(rows.hashes, seed), strata))  # equal places are equal hashes
     part = np.full(len(order), TRAIN, dtype=np.int8)
     lone, in_train = 0, 0
     levels, starts = np.unique(strata[order], return_index=True)
@@ -198,24 +198,32 @@ def _dealt_groups(ordered: NDArray[np.uint64], wanted: tuple[int, int]) -> NDArr
     """The part of each row of a stratum in its order: equal rows (they are neighbours) are not torn apart, test
     is filled first, then validation. A group that would be a tenth of a part's rows is CROWD, for train.
     """
-    part = np.full(len(ordered), TRAIN, dtype=np.int8)
     starts = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1]))
-    if len(starts) == len(ordered):
-        part[: wanted[0]] = TEST
-        part[wanted[0] : sum(wanted)] = VALIDATION
-        return part
-    left = dict(zip((TEST, VALIDATION), wanted, strict=True))
-    limit = {side: max(SMALL_GROUP, rows // 10) for side, rows in left.items()}
-    for start, size in zip(starts, np.diff(np.append(starts, len(ordered))), strict=True):
-        for side in (TEST, VALIDATION):
-            if size <= min(left[side], limit[side]):
-                part[start : start + size] = side
-                left[side] -= int(size)
-                break
-        else:
-            if size > max(limit.values()):
-                part[start : start + size] = CROWD
-    return part
+    sizes = np.diff(np.append(starts, len(ordered)))
+    limits = [max(SMALL_GROUP, rows // 10) for rows in wanted]
+    test = _filled(sizes, np.ones(len(sizes), dtype=bool), wanted[0], limits[0])
+    validation = _filled(sizes, ~test, wanted[1], limits[1])
+    part = np.where(sizes > max(limits), CROWD, TRAIN).astype(np.int8)
+    part[test], part[validation] = TEST, VALIDATION
+    return np.repeat(part, sizes)
+
+
+def _filled(sizes: NDArray[np.int64], free: NDArray[np.bool_], room: int, limit: int) -> NDArray[np.bool_]:
+    """Which of the ``free`` groups of at most ``limit`` rows go, in their order, into a part with ``room``: each that
+    still fits."""
+    candidates = np.flatnonzero(free & (sizes <= limit))
+    rows = np.cumsum(sizes[candidates])
+    first = int(np.searchsorted(rows, room, side="right"))  # those before the first that does not fit
+    taken = np.zeros(len(sizes), dtype=bool)
+    taken[candidates[:first]] = True
+    left = room - (int(rows[first - 1]) if first else 0)
+    for group in candidates[first:].tolist():
+        if left == 0:
+            break
+        if sizes[group] <= left:
+            taken[group] = True
+            left -= int(sizes[group])
+    return taken
 
 
 def strata_of(rows: Rows) -> NDArray[np.int64]:

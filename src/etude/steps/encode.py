@@ -58,15 +58,12 @@ def encode(
     store: Store, cleaned: Cleaned, parts: Parts, data: Data, settings: Split, seed: int
 ) -> Outcome[Encodings]:
     """Numbers for the network. Raises DataError: E097 a copy of the target, E060 no usable column."""
-    from etude import snapshot
     from etude.columns.schema import Schema
     from etude.encoding import encoder as encoding
 
-    table = snapshot.from_bytes(store.get(cleaned.table))
     schema = Schema.from_json(json.loads(store.get(cleaned.schema)))
-    rows = positions(store, parts)
-    train, validation = table.take(rows["train"]), table.take(rows["validation"])
-    features = feature_names(table.column_names, data, settings)
+    train, validation = _train_and_validation(store, cleaned, parts)
+    features = feature_names(train.column_names, data, settings)
     encoder = encoding.fit(train, schema, data, cleaned.task, seed, features=features)
     known = encoder.target.knows(validation.column(data.target))
     encodings = Encodings(
@@ -83,6 +80,15 @@ def encode(
     )
     record = _record(store, encoder, data, features, encoder.counts(validation), int((~known).sum()))
     return Outcome(encodings, record, encodings.digest)
+
+
+def _train_and_validation(store: Store, cleaned: Cleaned, parts: Parts) -> tuple[pa.Table, pa.Table]:
+    """The whole table is given back before anything is learned."""
+    from etude import snapshot
+
+    table = snapshot.from_bytes(store.get(cleaned.table))
+    rows = positions(store, parts)
+    return table.take(rows["train"]), table.take(rows["validation"])
 
 
 def feature_names(names: list[str], data: Data, settings: Split) -> list[str]:
