@@ -102,7 +102,7 @@ def check_experiment(
         if write_schema is not None:
             _write_schema(write_schema, store, collected.outputs, data)
     parameters = sum(p.numel() for p in network.parameters())
-    batches = -(-parts.outputs.train // choice.train.batch_size)
+    batches = -(-parts.outputs.train // (choice.train.batch_size * choice.train.accumulate))
     out = console(json=as_json)
     out.print(_columns_table(columns))
     steps: dict[str, Outcome[Any]] = {

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from etude.experiment import Experiment
+from etude.training.devices import device_name
 from tasks import tracking
 from tasks.progress import listener
 from tasks.run import Run
@@ -16,6 +17,7 @@ def linked_run(experiment: Experiment, *, folder: str, fresh: bool = False) -> I
     """The run of this flow: MLflow's tag ``prefect.flow_run_id`` and Prefect's tag ``mlflow:<run_id>``."""
     from prefect.runtime import flow_run
 
+    device_name(experiment.train.device)  # E110 leaves no run
     flow_run_id = flow_run.id
     tags = {"prefect.flow_run_id": str(flow_run_id), "prefect.flow_run_name": str(flow_run.name)}
     with tracking.open_run(experiment, folder=folder, fresh=fresh, tags=tags if flow_run_id else {}) as run:

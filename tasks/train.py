@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,7 +34,14 @@ def train_network(run: Run, encodings: Encodings) -> Trained:
             "checkpoints": now.checkpoints,
             "after_step": now.after_step,
         }
-        return perform(run, "train", train, *inputs, live=listeners, shipped=live.shipped)
+        trained = perform(run, "train", train, *inputs, live=listeners, shipped=live.shipped)
+    decided = {name: getattr(trained.settings, name) for name in DECIDED}
+    settings = experiment.train.model_copy(update=decided)
+    if settings != experiment.train:
+        # A rerun takes what was decided, not the clock or the machine that decided it.
+        resolved = experiment.model_copy(update={"train": settings}).resolved()
+        tracking.log_file_to(run.run_id, "experiment.json", json.dumps(resolved, indent=1).encode())
+    return trained
 
 
 class LivePoints:

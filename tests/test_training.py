@@ -70,7 +70,11 @@ def fitted(
 def bits(fit: Fitted) -> tuple:
     """All that a training says, without its clocks."""
     epochs = [
-        {k: v for k, v in asdict(e).items() if k not in ("seconds", "rows_per_second", "timestamp")}
+        {
+            k: v
+            for k, v in asdict(e).items()
+            if k not in ("seconds", "rows_per_second", "timestamp", "measuring_seconds")
+        }
         for e in fit.history
     ]
     return weights.digest(fit.best), weights.digest(fit.last), json.dumps(epochs)

@@ -27,8 +27,8 @@ def numpy_generator(seed: int, name: str) -> numpy.random.Generator:
     return Generator(PCG64(derived(seed, name)))
 
 
-def torch_generator(seed: int, name: str) -> torch.Generator:
-    """torch's CPU generator (Mersenne twister) seeded from ``seed`` and ``name``."""
+def torch_generator(seed: int, name: str, device: str = "cpu") -> torch.Generator:
+    """torch's generator (on the CPU a Mersenne twister) seeded from ``seed`` and ``name``."""
     from torch import Generator
 
-    return Generator().manual_seed(derived(seed, name))
+    return Generator(device).manual_seed(derived(seed, name))

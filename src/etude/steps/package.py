@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from etude.errors import EtudeError
@@ -56,8 +56,12 @@ def package(
     encoder_bytes = store.get(encodings.encoder)
     encoder = Encoder.from_bytes(encoder_bytes)
     built = chosen(encodings, network, settings).network
+    sizes = {
+        **asdict(replace(encodings, outputs=trained.outputs).sizes),
+        "quantiles": list(trained.quantiles),
+    }
     files = model.folder_files(
-        schema, encoder_bytes, store.get(trained.weights), built, asdict(encodings.sizes), settings.threads
+        schema, encoder_bytes, store.get(trained.weights), built, sizes, settings.threads
     )
     inputs = tuple(column.name for column in encoder.columns)
     table = snapshot.from_bytes(store.get(collected.table)).select(inputs).slice(0, EXAMPLE_ROWS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from etude.experiment import Network, Train
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from etude.training.checkpoint import Checkpoints
     from etude.training.fitting import Epoch, Fitted, Part
 
+DECIDED = ("device", "minutes", "steps")  # by the machine or the clock
 OnEpoch = Callable[["Epoch", tuple[Point, ...]], None]
 
 
@@ -33,6 +34,9 @@ class Trained:
     stopped: str
     parameters: int
     digest: str
+    settings: Train  # with a number where the clock or the machine decided
+    outputs: int
+    quantiles: tuple[float, ...] = ()  # of the outputs, in their order
 
 
 def nothing(epoch: Epoch, points: tuple[Point, ...]) -> None:
@@ -62,10 +66,13 @@ def train(
     from etude.report.figures import learning_curve
     from etude.training import fitting as training
     from etude.training import weights
+    from etude.training.losses import median_first
+    from etude.training.objective import outputs_of
     from etude.training.recipe import Recipe
 
     choice = chosen(encodings, network, settings)
-    settings = choice.train
+    asked, settings = settings, choice.train
+    encodings = replace(encodings, outputs=outputs_of(settings, encodings.outputs))
     model = built(encodings, network, settings, seed)
     validation = part(store, encodings.validation)
     fitted = training.fit(
@@ -91,11 +98,24 @@ def train(
         stopped=fitted.stopped,
         parameters=sum(p.numel() for p in model.parameters()),
         digest=weights.digest(fitted.best),
+        settings=_decided(settings, fitted),
+        outputs=encodings.outputs,
+        quantiles=median_first(settings.quantiles) if settings.loss == "quantile" else (),
     )
     verdict = judge(fitted.history, fitted.best_epoch, len(validation.target))
     onset = verdict.evidence.get("onset_epoch")
     figure = learning_curve(fitted.history, best_epoch=fitted.best_epoch, onset=onset)
-    return Outcome(trained, _record(store, trained, fitted, points, figure, choice), trained.digest)
+    return Outcome(trained, _record(store, asked, trained, fitted, points, figure, choice), trained.digest)
+
+
+def _decided(settings: Train, fitted: Fitted) -> Train:
+    """The settings with which a rerun does the same steps, whatever its clock and its machine."""
+    from etude.training.devices import device_name
+
+    decided: dict[str, Any] = {"device": device_name(settings.device), "minutes": None}
+    if fitted.stopped == "minutes":
+        decided["steps"] = fitted.history[-1].step
+    return settings.model_copy(update=decided)
 
 
 def chosen(encodings: Encodings, network: Network, settings: Train) -> Choice:
@@ -118,7 +138,7 @@ def trained_network(
     """The network with the best epoch's weights."""
     from etude.training import weights
 
-    model = built(encodings, network, settings, seed)
+    model = built(replace(encodings, outputs=trained.outputs), network, settings, seed)
     model.load_state_dict(weights.from_bytes(store.get(trained.weights)))
     return model
 
@@ -158,8 +178,23 @@ def _in_unit(name: str, value: float | None, unit: float) -> float | None:
     return value * unit if value is not None and name in ("rmse", "mae") else value
 
 
+def _in_numbers(asked: Train, decided: Train) -> dict[str, str]:
+    """What the clock or the machine decided: ``decided.train.steps`` and the like."""
+    return {
+        f"decided.train.{key}": str(getattr(decided, key))
+        for key in DECIDED
+        if getattr(decided, key) != getattr(asked, key)
+    }
+
+
 def _record(
-    store: Store, trained: Trained, fitted: Fitted, points: tuple[Point, ...], figure: bytes, choice: Choice
+    store: Store,
+    asked: Train,
+    trained: Trained,
+    fitted: Fitted,
+    points: tuple[Point, ...],
+    figure: bytes,
+    choice: Choice,
 ) -> Record:
     files: dict[str, Any] = {
         "train/learning_curve.png": figure,
@@ -167,7 +202,8 @@ def _record(
         "train/weights.safetensors": store.get(trained.weights),
     }
     return Record(
-        params={"train.parameters": str(trained.parameters), **_resolved(choice)},
+        params={"train.parameters": str(trained.parameters), **_resolved(choice)}
+        | _in_numbers(asked, trained.settings),
         metrics={"train/best_epoch": trained.best_epoch, "train/epochs": trained.epochs},
         tags={"weights.sha256": trained.digest, "initial_weights.sha256": fitted.initial_digest}
         | ({"network.auto": choice.why} if choice.why else {}),

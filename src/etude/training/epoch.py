@@ -10,8 +10,8 @@ class Epoch:
     """Losses and metrics are measured after the epoch (counted from 1), on validation and on a fixed sample
     of train as large. ``learning_rate`` is that of its last step, ``gradient_norm`` the mean over its steps
     before any clipping, ``weight_norm`` that of the weights that were measured; ``step`` counts all so far,
-    ``seconds`` includes the measuring, ``rows_per_second`` does not; ``timestamp`` is when it had been measured, in
-    milliseconds since 1970.
+    ``seconds`` includes ``measuring_seconds``, ``rows_per_second`` does not; ``timestamp`` is when it had been
+    measured, in milliseconds since 1970.
     """
 
     epoch: int
@@ -24,5 +24,6 @@ class Epoch:
     train: dict[str, float | None]
     validation: dict[str, float | None]
     seconds: float
+    measuring_seconds: float
     rows_per_second: float
     timestamp: int

@@ -13,13 +13,15 @@ from torch import Tensor
 
 from etude.networks.start import start_from
 from etude.training import weights
+from etude.training.devices import device_name
 from etude.training.divergence import TrainingDivergedError
 from etude.training.epoch import Epoch
 from etude.training.inference import exact
 from etude.training.keeping import Keeper
 from etude.training.loop import Loop, copied
-from etude.training.objective import Objective, Part, checked
+from etude.training.objective import Part, checked, metric_names, objective_of
 from etude.training.recipe import Recipe
+from etude.training.stopping import check_monitor
 
 if TYPE_CHECKING:
     from etude.evaluation.metrics import Task
@@ -38,7 +40,7 @@ class Fitted:
     best: dict[str, Tensor]
     last: dict[str, Tensor]
     initial_digest: str
-    stopped: Literal["patience", "epochs"]
+    stopped: Literal["patience", "epochs", "steps", "minutes"]
 
 
 PLAIN = Recipe()
@@ -67,14 +69,15 @@ def fit(
     after_step: Callable[[], None] = no_reason_to_stop,
     while_measuring: Callable[[], None] = no_reason_to_stop,
 ) -> Fitted:
-    """Trains ``network`` until ``settings.epochs`` or its patience ends, and leaves the best epoch's weights in
-    it: those with the lowest validation loss, the earlier of equals.
+    """Trains ``network`` until ``settings.epochs``, its patience, ``steps`` or ``minutes`` end, and leaves the best
+    epoch's weights in it: those with the best value of ``settings.monitor``, the earlier of equals.
 
     A layer called ``head`` starts from the base rate, embeddings of numbers from the train rows' quantiles. The same
     network, parts, settings and seed give the same bits in any process of this machine.
 
-    Raises DataError E120 for an empty part, and TrainingDivergedError (E113 loss, E114 gradient) for what is not
-    finite; epochs before were announced.
+    Raises DataError E120 for an empty part, TrainingDivergedError (E113 loss, E114 gradient) for what is not finite
+    (epochs before were announced), ExperimentError E104 for settings that do not fit the task, E110 for a device
+    that is not there.
 
     With ``checkpoints`` it goes on from the latest one, to the bits that it would have had uninterrupted.
     Epochs in the checkpoint are not announced again; one that ended after it is announced a second time.
@@ -82,15 +85,19 @@ def fit(
     What ``after_step`` raises, or ``while_measuring`` at an epoch's end, ends the training after a checkpoint of that
     very step.
     """
-    objective = Objective(task, outputs)
-    start_from(network, checked(train, "train").numbers, objective.base_rate(train.target))
+    objective = objective_of(settings, task, outputs, checked(train, "train").target)
+    check_monitor(settings.monitor, metric_names(objective))
+    start_from(network, train.numbers, objective.base_rate(train.target))
     initial_digest = weights.digest(network.state_dict())
+    device = device_name(settings.device)
+    network.to(device)
+    parts = train.on(device), checked(validation, "validation").on(device)
     with exact(settings.threads), torch.inference_mode(False), torch.enable_grad():
-        loop = Loop(network, train, checked(validation, "validation"), objective, settings, recipe, seed)
+        loop = Loop(network, *parts, objective.on(device), settings, recipe, seed)
         keeper = Keeper(loop, checkpoints, seed, after_step, while_measuring)
         try:
             keeper.resume()
-            while not loop.ended:
+            while not loop.stopped:
                 epoch = loop.epoch(keeper.step_made, keeper.part_measured)
                 keeper.measured(epoch)
                 on_epoch(epoch)
@@ -99,12 +106,15 @@ def fit(
         finally:
             keeper.close()
             loop.flat.release()
+            network.cpu()
 
 
 def _fitted(loop: Loop, initial_digest: str) -> Fitted:
     with loop.kept_weights():
         last = copied(loop.network)
     loop.network.load_state_dict(loop.best)
+    best, last = ({name: tensor.cpu() for name, tensor in state.items()} for state in (loop.best, last))
     progress = loop.progress
-    stopped: Literal["patience", "epochs"] = "patience" if loop.out_of_patience else "epochs"
-    return Fitted(tuple(progress.history), progress.best_epoch, loop.best, last, initial_digest, stopped)
+    return Fitted(
+        tuple(progress.history), progress.best_epoch, best, last, initial_digest, loop.stopped or "epochs"
+    )

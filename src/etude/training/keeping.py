@@ -58,7 +58,7 @@ class Keeper:
             raise
 
     def epoch_ended(self, epoch: Epoch) -> None:
-        if self.checkpoints and (self.loop.ended or self.checkpoints.due(epoch_ended=True)):
+        if self.checkpoints and (self.loop.stopped or self.checkpoints.due(epoch_ended=True)):
             self._save()
 
     def measured(self, epoch: Epoch) -> None:

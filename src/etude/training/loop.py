@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from math import inf, isfinite
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor
@@ -18,8 +18,9 @@ from etude.training import divergence
 from etude.training.averaging import MovingAverage
 from etude.training.epoch import Epoch
 from etude.training.objective import Measured, Objective, Part, by_member
-from etude.training.optimizer import AdamW, FlatParameters
+from etude.training.optimizer import FlatParameters, optimizer_of
 from etude.training.recipe import Recipe
+from etude.training.stopping import monitored, plateau_scale
 
 if TYPE_CHECKING:
     from etude.experiment import Train
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
 @dataclass
 class Progress:
     """How far a training has come. ``batch`` counts the steps of the epoch in progress, ``gradient_norms``
-    sums over them, ``seconds`` is the time that they took, in earlier attempts too.
+    sums over them, ``seconds`` is the time that they took, in earlier attempts too; ``best_value`` is the monitored
+    metric of the best epoch, lower being better.
     """
 
     step: int = 0
@@ -36,7 +38,7 @@ class Progress:
     gradient_norms: float = 0.0
     seconds: float = 0.0
     best_epoch: int = 0
-    best_loss: float = inf
+    best_value: float = inf
     history: list[Epoch] = field(default_factory=list)
 
 
@@ -57,31 +59,59 @@ class Loop:
     ) -> None:
         self.network, self.train, self.validation = network, train, validation
         self.objective, self.settings, self.recipe = objective, settings, recipe
+        self.step_rows = settings.batch_size * settings.accumulate
         self.schedule = recipe.learning_rates(
             settings.learning_rate,
             epochs=settings.epochs,
-            steps_per_epoch=-(-len(train) // settings.batch_size),
+            steps_per_epoch=-(-len(train) // self.step_rows),
         )
         self.sample = _measured_rows(train, len(validation), seed)
         self.order = torch_generator(seed, "train/batch_order")
         self.order_before_epoch = self.order.get_state()
-        self.dropout = torch_generator(seed, "train/dropout")
+        self.dropout = torch_generator(seed, "train/dropout", train.numbers.device.type)
         dropout.draw_from(network, self.dropout)
         self.flat = FlatParameters(network)
-        self.optimizer = AdamW(self.flat, settings.weight_decay)
+        self.optimizer = optimizer_of(settings, self.flat)
         self.average = MovingAverage(network, self.flat, recipe.average) if recipe.average else None
         self.progress = Progress()
         self.best: dict[str, Tensor] = {}
         self.last = (0.0, 0.0)  # loss and gradient norm of the last step
+        self.scale = 1.0  # of the learning rate, by a plateau schedule
 
     @property
-    def ended(self) -> bool:
-        """No epoch is left to train."""
-        return self.out_of_patience or len(self.progress.history) >= self.settings.epochs
+    def stopped(self) -> Literal["", "epochs", "patience", "steps", "minutes"]:
+        """Why no epoch is left to train; empty while one is, or is in progress."""
+        if self.progress.batch:
+            return ""
+        if self.out_of_patience:
+            return "patience"
+        if self.out_of_steps:
+            return "steps"
+        if self.out_of_time():
+            return "minutes"
+        return "epochs" if len(self.progress.history) >= self.settings.epochs else ""
+
+    @property
+    def out_of_steps(self) -> bool:
+        """All the steps that are allowed were made."""
+        return self.settings.steps is not None and self.progress.step >= self.settings.steps
+
+    def out_of_time(self) -> bool:
+        """The time budget is spent but for what an epoch's measurements take; at least one step is made."""
+        if self.settings.minutes is None or self.progress.step == 0:
+            return False
+        history, progress = self.progress.history, self.progress
+        spent = sum(epoch.seconds for epoch in history) + progress.seconds
+        # At the first epoch's end nobody knows yet what measuring takes: a step's forward pass is a third of it.
+        rows = len(self.sample) + len(self.validation)
+        measuring = progress.seconds / max(progress.batch * self.step_rows, 1) * rows / 3
+        if history:
+            measuring = max(epoch.measuring_seconds for epoch in history)
+        return spent + measuring >= 60 * self.settings.minutes
 
     @property
     def out_of_patience(self) -> bool:
-        """``patience`` epochs went by without a lower validation loss."""
+        """``patience`` epochs went by without a better value of the monitored metric."""
         return len(self.progress.history) - self.progress.best_epoch >= self.settings.patience
 
     def epoch(self, after_step: Callable[[], None], part_measured: Callable[[], None]) -> Epoch:
@@ -106,7 +136,7 @@ class Loop:
 
     def _judged(self, measured: Mapping[str, Measured], seconds: float) -> Epoch:
         progress, number = self.progress, len(self.progress.history) + 1
-        rate = self.schedule.learning_rate(progress.step - 1)
+        rate = self._rate(progress.step - 1)
         for name, found in measured.items():
             if not isfinite(found.loss):
                 raise divergence.in_measuring(
@@ -123,7 +153,9 @@ class Loop:
             train=measured["train"].metrics,
             validation=measured["validation"].metrics,
             seconds=progress.seconds + seconds,
-            rows_per_second=len(self.train) / max(progress.seconds, 1e-9),
+            measuring_seconds=seconds,
+            rows_per_second=min(progress.batch * self.step_rows, len(self.train))
+            / max(progress.seconds, 1e-9),
             timestamp=time.time_ns() // 1_000_000,
         )
 
@@ -132,14 +164,27 @@ class Loop:
         progress.history.append(epoch)
         progress.batch, progress.gradient_norms, progress.seconds = 0, 0.0, 0.0
         self.order_before_epoch = self.order.get_state()
-        if epoch.validation_loss < progress.best_loss:
-            progress.best_loss, progress.best_epoch = epoch.validation_loss, epoch.epoch
+        value = monitored(epoch, self.settings.monitor)
+        if value < progress.best_value or not self.best:
+            progress.best_value, progress.best_epoch = value, epoch.epoch
             self.best = copied(self.network)
+        self.rescale()
+
+    def rescale(self) -> None:
+        """A plateau schedule looks at the history."""
+        if self.recipe.schedule == "plateau":
+            values = [monitored(epoch, self.settings.monitor) for epoch in self.progress.history]
+            self.scale = plateau_scale(values, self.settings.patience)
+
+    def _rate(self, step: int) -> float:
+        return self.scale * self.schedule.learning_rate(step)
 
     def _steps(self, after_step: Callable[[], None]) -> None:
         self.network.train()
         order = torch.randperm(len(self.train), generator=self.order.set_state(self.order_before_epoch))
-        for batch in torch.split(order, self.settings.batch_size)[self.progress.batch :]:
+        for batch in torch.split(order, self.step_rows)[self.progress.batch :]:
+            if self.progress.batch and (self.out_of_steps or self.out_of_time()):
+                return
             start = time.perf_counter()
             self.progress.gradient_norms += self._step(batch)
             self.progress.batch += 1
@@ -149,16 +194,15 @@ class Loop:
 
     def _step(self, batch: Tensor) -> float:
         """One batch forward and back, and the weights moved; the gradient's norm."""
-        part, rate = self.train.rows(batch), self.schedule.learning_rate(self.progress.step)
+        rate = self._rate(self.progress.step)
         self.flat.gradients.zero_()
-        loss = self.objective.loss(*by_member(self.network(part.numbers, part.categories), part.target))
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss = self._gradients(batch)
         norm: float = torch.linalg.vector_norm(self.flat.gradients).item()
-        self.last = (loss.item(), norm)
-        if not (isfinite(norm) and isfinite(self.last[0])):
+        self.last = (loss, norm)
+        if not (isfinite(norm) and isfinite(loss)):
             raise divergence.in_step(
-                self.last[0],
-                numbers=part.numbers,
+                loss,
+                numbers=self.train.rows(batch.to(self.train.target.device)).numbers,
                 rows=batch,
                 epoch=len(self.progress.history) + 1,
                 step=self.progress.step + 1,
@@ -170,6 +214,25 @@ class Loop:
         if self.average:
             self.average.update(self.progress.step + 1)
         return norm
+
+    def _gradients(self, batch: Tensor) -> float:
+        """The batch's mean loss, its gradients being left where the optimizer reads them; in ``accumulate`` parts."""
+        total = 0.0
+        for rows in torch.split(batch, self.step_rows // self.settings.accumulate):
+            part = self.train.rows(rows.to(self.train.target.device))
+            with self._precision():
+                outputs = self.network(part.numbers, part.categories)
+            loss = self.objective.loss(*by_member(outputs.float(), part.target))
+            if len(rows) < len(batch):
+                loss = loss * (len(rows) / len(batch))
+            loss.backward()  # type: ignore[no-untyped-call]
+            total += loss.item()
+        return total
+
+    def _precision(self) -> AbstractContextManager[Any]:
+        if self.settings.precision == "float32":
+            return nullcontext()
+        return torch.autocast(self.train.numbers.device.type, dtype=torch.bfloat16)
 
 
 def copied(network: torch.nn.Module) -> dict[str, Tensor]:

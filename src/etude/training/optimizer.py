@@ -1,4 +1,4 @@
-"""AdamW over one flat buffer: a step is six passes over memory, whatever the number of layers.
+"""AdamW and SGD over one flat buffer: a step is six passes over memory, whatever the number of layers.
 
 Constructing any ``torch.optim`` object imports torch._dynamo (1.3 s, 73 MB), and its loop over parameters
 takes two and a half times as long.
@@ -7,10 +7,15 @@ takes two and a half times as long.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from etude.experiment import Train
 
 ALIGNMENT = (
     16  # float32 values in 64 bytes: matrix products may differ in their last bits on another alignment
@@ -25,12 +30,13 @@ class FlatParameters:
     """
 
     def __init__(self, network: torch.nn.Module) -> None:
-        self._parameters = [p for p in network.parameters() if p.requires_grad]
-        lengths = [-(-p.numel() // ALIGNMENT) * ALIGNMENT for p in self._parameters]
-        self.values = torch.zeros(sum(lengths), dtype=torch.float32)
+        self.parameters = [p for p in network.parameters() if p.requires_grad]
+        lengths = [-(-p.numel() // ALIGNMENT) * ALIGNMENT for p in self.parameters]
+        device = self.parameters[0].device if self.parameters else None
+        self.values = torch.zeros(sum(lengths), dtype=torch.float32, device=device)
         self.gradients = torch.zeros_like(self.values)
         pieces = zip(
-            self._parameters,
+            self.parameters,
             torch.split(self.values, lengths),
             torch.split(self.gradients, lengths),
             strict=True,
@@ -43,9 +49,60 @@ class FlatParameters:
 
     def release(self) -> None:
         """The parameters keep their values, hold their own memory and have no gradient."""
-        for parameter in self._parameters:
+        for parameter in self.parameters:
             parameter.data = parameter.detach().clone()
             parameter.grad = None
+
+
+class Optimizer(Protocol):
+    """``step`` moves the parameters once by their gradients; the other three are its state for a checkpoint."""
+
+    def step(self, learning_rate: float) -> None: ...
+    def tensors(self) -> dict[str, Tensor]: ...
+    def values(self) -> dict[str, Any]: ...
+    def restore(self, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None: ...
+
+
+def optimizer_of(settings: Train, parameters: FlatParameters) -> Optimizer:
+    """``train.optimizer``: ours for adamw and sgd, else torch's of that name. Raises ExperimentError E104."""
+    if settings.optimizer == "adamw":
+        return AdamW(parameters, settings.weight_decay)
+    if settings.optimizer == "sgd":
+        return SGD(parameters, settings.weight_decay, settings.momentum)
+    from etude.training.torch_optimizer import TorchOptimizer, check_optimizer
+
+    check_optimizer(settings.optimizer)
+    return TorchOptimizer(settings.optimizer, parameters.parameters, settings.weight_decay)
+
+
+@dataclass
+class SGD:
+    """Stochastic gradient descent with momentum (Polyak 1964), equal to ``torch.optim.SGD`` to rounding."""
+
+    parameters: FlatParameters
+    weight_decay: float
+    momentum: float
+    velocity: Tensor = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.velocity = torch.zeros_like(self.parameters.values)
+
+    @torch.no_grad()
+    def step(self, learning_rate: float) -> None:
+        """Moves the values once, by the gradients that are there."""
+        gradients = self.parameters.gradients.add_(self.parameters.values, alpha=self.weight_decay)
+        self.velocity.mul_(self.momentum).add_(gradients)
+        self.parameters.values.sub_(self.velocity, alpha=learning_rate)
+
+    def tensors(self) -> dict[str, Tensor]:
+        return {"velocity": self.velocity}
+
+    def values(self) -> dict[str, Any]:
+        return {}
+
+    @torch.no_grad()
+    def restore(self, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
+        self.velocity.copy_(tensors["velocity"])
 
 
 @dataclass
@@ -82,3 +139,15 @@ class AdamW:
         torch.sqrt(self.square, out=self._scratch).add_(self.epsilon * correction)
         values = self.parameters.values.mul_(1 - learning_rate * self.weight_decay)
         values.addcdiv_(self.mean, self._scratch, value=-size)
+
+    def tensors(self) -> dict[str, Tensor]:
+        return {"mean": self.mean, "square": self.square}
+
+    def values(self) -> dict[str, Any]:
+        return {"steps": self.steps}
+
+    @torch.no_grad()
+    def restore(self, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
+        self.mean.copy_(tensors["mean"])
+        self.square.copy_(tensors["square"])
+        self.steps = values["steps"]

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["constant", "cosine", "one_cycle"]
+Kind = Literal["constant", "cosine", "one_cycle", "plateau"]
 
 RISING_SHARE = 0.3  # of a one-cycle's steps
 FIRST_DIVISOR = 25.0
@@ -17,9 +17,10 @@ LAST_DIVISOR = 1e4
 class Schedule:
     """``peak`` is reached after ``warmup_steps`` that rise linearly; what follows takes the rest of ``steps``.
 
-    constant: stays at the peak. cosine: falls to zero on half a cosine wave (Loshchilov & Hutter 2017, one
-    cycle). one_cycle: rises from peak / 25 for 30 % of the steps and falls to peak / 250,000, both on half a cosine
-    wave (Smith & Topin 2018, with the numbers of torch's OneCycleLR); its rise is its warm-up.
+    constant and plateau: stays at the peak, which ``stopping.plateau_scale`` lowers for plateau. cosine: falls to zero
+    on half a cosine wave (Loshchilov & Hutter 2017, one cycle). one_cycle: rises from peak / 25 for 30 % of the steps
+    and falls to peak / 250,000, both on half a cosine wave (Smith & Topin 2018, with the numbers of torch's
+    OneCycleLR); its rise is its warm-up.
     """
 
     kind: Kind
@@ -33,7 +34,7 @@ class Schedule:
             return self._one_cycle(step)
         if step < self.warmup_steps:
             return self.peak * (step + 1) / (self.warmup_steps + 1)
-        if self.kind == "constant":
+        if self.kind in ("constant", "plateau"):
             return self.peak
         return _on_cosine(self.peak, 0.0, (step - self.warmup_steps) / (self.steps - self.warmup_steps))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from math import isfinite
 from typing import TYPE_CHECKING
@@ -23,12 +23,13 @@ if TYPE_CHECKING:
 def state_of(loop: Loop) -> State:
     """The state as it is now; its tensors change as the loop goes on, so write it at once."""
     values = asdict(loop.progress)
-    if not isfinite(loop.progress.best_loss):
-        values["best_loss"] = None
+    if not isfinite(loop.progress.best_value):
+        values["best_value"] = None
     generators = {"generator/order": loop.order_before_epoch, "generator/dropout": loop.dropout.get_state()}
-    best = {f"best/{name}": tensor for name, tensor in loop.best.items()}
+    best = _named("best", loop.best)
     return State(
-        {**dict(_living(loop)), **generators, **best}, {**values, "optimizer_steps": loop.optimizer.steps}
+        {**dict(_living(loop)), **_named("optimizer", loop.optimizer.tensors()), **generators, **best},
+        {**values, "optimizer": loop.optimizer.values()},
     )
 
 
@@ -39,17 +40,14 @@ def restore(loop: Loop, state: State) -> None:
         tensor.copy_(state.tensors[name])
     loop.order_before_epoch = state.tensors["generator/order"]
     loop.dropout.set_state(state.tensors["generator/dropout"])
-    loop.best = {
-        name.removeprefix("best/"): tensor
-        for name, tensor in state.tensors.items()
-        if name.startswith("best/")
-    }
+    loop.best = _those("best", state.tensors)
     values = dict(state.values)
-    loop.optimizer.steps = values.pop("optimizer_steps")
+    loop.optimizer.restore(_those("optimizer", state.tensors), values.pop("optimizer"))
     values["history"] = [Epoch(**epoch) for epoch in values["history"]]
-    if values["best_loss"] is None:
-        del values["best_loss"]
+    if values["best_value"] is None:
+        del values["best_value"]
     loop.progress = Progress(**values)
+    loop.rescale()
 
 
 def identity_of(loop: Loop, seed: int) -> dict[str, str]:
@@ -72,10 +70,20 @@ def _living(loop: Loop) -> Iterator[tuple[str, Tensor]]:
     """Every tensor that a step changes in place, buffers that ``state_dict`` leaves out included."""
     for name, tensor in [*loop.network.named_parameters(), *loop.network.named_buffers()]:
         yield f"network/{name}", tensor
-    yield "optimizer/mean", loop.optimizer.mean
-    yield "optimizer/square", loop.optimizer.square
     for i, tensor in enumerate(loop.average.tensors if loop.average else ()):
         yield f"average/{i}", tensor
+
+
+def _named(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {f"{prefix}/{name}": tensor for name, tensor in tensors.items()}
+
+
+def _those(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {
+        name.removeprefix(f"{prefix}/"): tensor
+        for name, tensor in tensors.items()
+        if name.startswith(f"{prefix}/")
+    }
 
 
 def _digest(part: Part) -> str:
