@@ -29,8 +29,8 @@ import numpy as np
 import torch
 
 from etude.experiment import Network, Train
-from etude.networks import tabular
-from etude.networks.dropout import Dropout
+from etude.networks.build import build
+from etude.networks.sizes import Sizes
 from etude.seeds import numpy_generator
 from etude.training import checkpoint, fitting, weights
 from etude.training.checkpoint import Checkpoints
@@ -64,34 +64,20 @@ class EverySteps(Checkpoints):
         return not epoch_ended and self.asked % STEPS_BETWEEN == 0
 
 
-class ConvNet(torch.nn.Module):
-    """Convolution, batch norm, dropout on 8 x 8 pixels."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        draw = torch.Generator().manual_seed(0)
-        self.convolution = torch.nn.Conv2d(1, 8, 3)
-        self.norm = torch.nn.BatchNorm2d(8)
-        self.dropout = Dropout(0.2)
-        self.head = torch.nn.Linear(8 * 36, 3)
-        with torch.no_grad():
-            for parameter in self.parameters():
-                parameter.uniform_(-0.1, 0.1, generator=draw)
-
-    def forward(self, numbers: torch.Tensor, categories: torch.Tensor) -> torch.Tensor:
-        seen = torch.relu(self.norm(self.convolution(numbers.view(-1, 1, 8, 8))))
-        return self.head(self.dropout(seen.flatten(1)))
-
-
 def mlp() -> torch.nn.Module:
-    shape = Network(hidden=(48, 48), dropout=0.2)
-    return tabular.build(shape, numbers=64, cardinalities=(), outputs=3, seed=0)
+    return build(Network(kind="mlp", hidden=(48, 48), dropout=0.2), Sizes(64, (), 3, "classification"), 0)
+
+
+def cnn() -> torch.nn.Module:
+    """Convolutions with batch norm on 8 x 8 pixels."""
+    sizes = Sizes(64, (), 3, "classification", image=(1, 8, 8))
+    return build(Network(kind="cnn", hidden=(8,), dropout=0.2), sizes, 0)
 
 
 TRAININGS: dict[str, tuple[Callable[[], torch.nn.Module], Recipe]] = {
     "mlp, dropout, cosine with warm-up, EMA": (mlp, Recipe("cosine", warmup_epochs=1, average=0.95)),
     "cnn, batch norm, dropout, one-cycle, clipping, EMA": (
-        ConvNet, Recipe("one_cycle", clip_norm=0.5, average=0.95)),
+        cnn, Recipe("one_cycle", clip_norm=0.5, average=0.95)),
 }  # fmt: skip
 
 
@@ -124,7 +110,7 @@ class Shared:
 def train(name: str, folder: Path | None, shared: Shared) -> str:
     """The digest of the last weights, with everything told to ``shared`` on the way."""
     torch.set_num_threads(1)
-    build, recipe = TRAININGS[name]
+    make, recipe = TRAININGS[name]
     train, validation = parts()
     step = 0
 
@@ -140,7 +126,7 @@ def train(name: str, folder: Path | None, shared: Shared) -> str:
 
     shared.write(step=0)
     fitted = fitting.fit(
-        build(), train, validation, task="classification", outputs=3, seed=0, recipe=recipe,
+        make(), train, validation, task="classification", outputs=3, seed=0, recipe=recipe,
         settings=Train(epochs=6, batch_size=40, patience=99), after_step=made,
         checkpoints=EverySteps(folder, on_resumed=resumed) if folder else None,
     )  # fmt: skip

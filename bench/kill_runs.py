@@ -19,7 +19,7 @@ from etude.seeds import numpy_generator
 
 EXPERIMENT = """name: kill
 data: {source: "sklearn:breast_cancer", target: target}
-network: {hidden: [64, 64], dropout: 0.2}
+network: {kind: mlp, hidden: [64, 64], dropout: 0.2}
 train: {epochs: 300, patience: 300, batch_size: 16, schedule: cosine, average: 0.95}
 """
 COMPARED = (

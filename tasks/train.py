@@ -12,7 +12,7 @@ from prefect.cache_policies import NO_CACHE
 
 from etude.outcome import Point
 from etude.steps.encode import Encodings
-from etude.steps.train import Trained, chosen, train
+from etude.steps.train import DECIDED, Trained, chosen, train
 from etude.training.fitting import Epoch
 from tasks import tracking
 from tasks.attempt import attempt
