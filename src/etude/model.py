@@ -35,10 +35,12 @@ class Model:
     encoder: Encoder
     network: torch.nn.Module
     threads: int
+    quantiles: tuple[float, ...] = ()
 
     def predict(self, rows: pd.DataFrame) -> pd.DataFrame:
         """One row each: ``prediction`` (the label's text, or the value in the target's unit) and, for classes,
-        ``probability_<label>``. Raises DataError E044 naming the columns that are missing.
+        ``probability_<label>``, for a quantile loss ``quantile_<share>``. Raises DataError E044 naming the columns
+        that are missing.
         """
         import pandas as pd
 
@@ -46,7 +48,10 @@ class Model:
         outputs = self.outputs(table)
         target = self.encoder.target
         if target.task == "regression":
-            return pd.DataFrame({"prediction": in_unit(outputs, target)}, index=rows.index)
+            frame = pd.DataFrame({"prediction": in_unit(outputs, target)}, index=rows.index)
+            for i, share in enumerate(self.quantiles[1:], start=1):
+                frame[f"quantile_{share:g}"] = in_unit(outputs[:, i:], target)
+            return frame
         shares = probabilities(outputs)
         labels = pd.Series(target.labels, dtype=object)
         frame = pd.DataFrame({"prediction": labels.take(shares.argmax(axis=1)).to_numpy()}, index=rows.index)
@@ -146,6 +151,7 @@ def from_files(files: Mapping[str, bytes]) -> Model:
         Encoder.from_bytes(files["encoder.safetensors"]),
         network,
         described["threads"],
+        tuple(described["sizes"].get("quantiles", ())),
     )
 
 
