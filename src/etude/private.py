@@ -39,6 +39,7 @@ FREE_OF_VALUES = frozenset(
         "clean/data_report.html",
         "split/certificate.json",
         "encode/encoder.json",
+        "folds/folds.json",
         "train/history.json",
         "train/learning_curve.png",
         "train/weights.safetensors",

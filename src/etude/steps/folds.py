@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -116,7 +116,10 @@ def folds(
     of_fold = np.concatenate([np.full(len(a.rows), k, dtype=np.int64) for k, a in enumerate(answered, 1)])
     outputs = store.put(save({"rows": rows, "fold": of_fold, "answers": np.ascontiguousarray(answers)}))
     folded = Folded(outputs, pooled.metrics[pooled.score].value, outputs.sha256)
-    return Outcome(folded, _record(store, dealt, answered, each, pooled, outputs), folded.digest)
+    record = _record(store, dealt, answered, each, pooled, outputs)
+    if not data.private:  # answers are values in the target's unit
+        record = replace(record, files={**record.files, "folds/outputs.safetensors": outputs})
+    return Outcome(folded, record, folded.digest)
 
 
 def fold_parts(
@@ -258,10 +261,7 @@ def _record(
         metrics=named("folds/", pooled) | {"folds/count": len(dealt), "folds/rows": len(pooled.truth)},
         tags={"folds.sha256": outputs.sha256},
         points=points,
-        files={
-            "folds/outputs.safetensors": outputs,
-            **put_files(store, {"folds/folds.json": json.dumps(detail, indent=1).encode()}),
-        },
+        files=put_files(store, {"folds/folds.json": json.dumps(detail, indent=1).encode()}),
         summary=f"{pooled.score} {as_text(pooled.metrics[pooled.score])} out of {len(dealt)} folds; each {shown}",
         warnings=undefined(pooled) + (said if unknown else ()),
     )
