@@ -15,8 +15,9 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
 
-from etude.experiment import digest_of
+from etude.experiment import Network, digest_of
 from etude.identity import fingerprint
+from etude.networks.own_source import source_digest
 from etude.outcome import Outcome, Point, Record
 from etude.private import performed
 from etude.store import Ref
@@ -34,6 +35,9 @@ STANDS_ON = (
     "scipy",
     "safetensors",
     "matplotlib",
+    "tabm",
+    "rtdl-num-embeddings",
+    "rtdl-revisiting-models",
 )
 
 
@@ -82,6 +86,7 @@ def step_key(step: Callable[..., Any], inputs: tuple[Any, ...]) -> str:
         {
             "step": f"{step.__module__}.{step.__name__}",
             "inputs": values,
+            "own network": [source_digest(value.kind) for value in inputs if isinstance(value, Network)],
             "sources": _sources_digest(step.__module__),
             "packages": {name: version(name) for name in STANDS_ON},
             "fingerprint": fingerprint(),

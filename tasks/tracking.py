@@ -52,7 +52,9 @@ def open_run(
     from mlflow.tracking.context.registry import resolve_tags
 
     from etude.identity import identity
+    from etude.networks.own_source import source_digest
 
+    own_network = source_digest(experiment.network.kind)
     client = _client()
     experiment_id = _experiment_id(client, experiment.name)
     run_id = ""
@@ -70,7 +72,7 @@ def open_run(
             fresh=fresh,
         )
         log_params(run, experiment.flattened())
-        described = {"experiment.json": experiment.resolved(), "identity.json": identity()}
+        described = {"experiment.json": experiment.resolved(), "identity.json": identity(own_network)}
         _log_files(run, {path: json.dumps(value, indent=1).encode() for path, value in described.items()})
         with insistent():
             yield run

@@ -25,11 +25,13 @@ NOTED = (
 )
 
 
-def identity() -> dict[str, Any]:
-    """``code`` (sha256 of our sources), ``packages`` (Etude's dependency closure), ``fingerprint`` (python, torch,
-    CPU capability) and, beside the identity, ``noted`` (environment that must not matter)."""
+def identity(own_network: str = "") -> dict[str, Any]:
+    """``code`` (sha256 of our sources), ``own_network`` (of the user's own network), ``packages`` (Etude's dependency
+    closure), ``fingerprint`` (python, torch, CPU capability) and, beside the identity, ``noted`` (environment that
+    must not matter)."""
     return {
         "code": code_digest(),
+        "own_network": own_network,
         "packages": packages(),
         "fingerprint": fingerprint(),
         "noted": {name: os.environ[name] for name in NOTED if name in os.environ},
@@ -106,6 +108,8 @@ def _version_and_needs(name: str) -> tuple[str, list[str]]:
 def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """What of the identity changed, one phrase each: the likely causes of other bits."""
     found = ["the code of Etude changed"] if before.get("code") != now.get("code") else []
+    if before.get("own_network", "") != now.get("own_network", ""):
+        found.append("the source of the experiment's own network changed")
     for part, word in (("packages", "package"), ("fingerprint", "fingerprint")):
         old, new = before.get(part, {}), now.get(part, {})
         changed = [name for name in sorted(old.keys() | new.keys()) if old.get(name) != new.get(name)]

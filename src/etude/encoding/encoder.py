@@ -70,6 +70,16 @@ class Encoder:
         """Codes that each categorical column can have; 0 is unknown or rare, 1 is missing."""
         return tuple(column.cardinality for column in self.columns if column.cardinality is not None)
 
+    @property
+    def measured(self) -> tuple[int, ...]:
+        """Positions in ``Encoded.numbers`` of number columns' own values, without flags for missing ones."""
+        kinds = [
+            column.kind == "number" and name == column.name
+            for column in self.columns
+            for name in column.number_names
+        ]
+        return tuple(i for i, is_value in enumerate(kinds) if is_value)
+
     def transform(self, table: pyarrow.Table) -> Encoded:
         """The rows of a clean table as numbers; columns in any order, others are ignored.
 

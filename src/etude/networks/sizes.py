@@ -13,7 +13,8 @@ class Sizes:
     one logit a class, or the standardised value.
 
     Category i has codes 0 .. cardinalities[i] - 1; 0 is unknown or rare, 1 is missing. With ``image``, the first
-    channels * height * width numbers are an image's cells in that order, row by row.
+    channels * height * width numbers are an image's cells in that order, row by row. ``embedded`` are the positions of
+    numbers that are worth an embedding: measured values, not flags, parts of dates or directions of texts.
     """
 
     numbers: int
@@ -21,6 +22,7 @@ class Sizes:
     outputs: int
     task: Literal["classification", "regression"]
     image: tuple[int, int, int] | None = None
+    embedded: tuple[int, ...] = ()
 
     @classmethod
     def from_json(cls, recorded: Mapping[str, Any]) -> Sizes:
@@ -33,4 +35,5 @@ class Sizes:
             outputs,
             recorded.get("task") or ("classification" if outputs > 1 else "regression"),
             (image[0], image[1], image[2]) if image else None,
+            tuple(recorded.get("embedded", ())),
         )

@@ -45,13 +45,14 @@ class Encodings:
     unit: float
     digest: str
     train_rows: int
+    measured: tuple[int, ...]
 
     @property
     def sizes(self) -> Sizes:
         """What a network for these numbers is built for."""
         from etude.networks.sizes import Sizes
 
-        return Sizes(self.numbers, self.cardinalities, self.outputs, self.task)
+        return Sizes(self.numbers, self.cardinalities, self.outputs, self.task, embedded=self.measured)
 
 
 def encode(
@@ -77,6 +78,7 @@ def encode(
         unit=encoder.target.scale,
         digest=encoder.digest(),
         train_rows=len(train),
+        measured=encoder.measured,
     )
     record = _record(store, encoder, data, features, encoder.counts(validation), int((~known).sum()))
     return Outcome(encodings, record, encodings.digest)

@@ -129,7 +129,7 @@ def built(encodings: Encodings, network: Network, settings: Train, seed: int) ->
     """The untrained network for these encodings."""
     from etude.networks import build as networks
 
-    return networks.build(chosen(encodings, network, settings).network, encodings.sizes, seed)
+    return networks.build(chosen(encodings, network, settings).network, encodings.sizes, seed=seed)
 
 
 def trained_network(

@@ -1,0 +1,62 @@
+"""Where a user's own network stands, and what its source is: no torch here, for keys are made of it early."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
+from pathlib import Path
+
+from etude.errors import ExperimentError
+
+
+def source_digest(kind: str) -> str:
+    """sha256 over the Python files of the user's top-level package (or of the one module); "" for our own kinds."""
+    if ":" not in kind:
+        return ""
+    with beside():
+        spec = found(kind, kind.partition(":")[0].partition(".")[0])
+    folders = list(spec.submodule_search_locations or ())
+    files = sorted(p for folder in folders for p in Path(folder).rglob("*.py")) or [Path(str(spec.origin))]
+    together = hashlib.sha256()
+    for path in files:
+        together.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return together.hexdigest()
+
+
+@contextmanager
+def beside() -> Iterator[None]:
+    """Within, modules in the current folder can be imported too, as ``python -m`` would."""
+    folder = str(Path.cwd())
+    sys.path.append(folder)
+    importlib.invalidate_caches()
+    try:
+        yield
+    finally:
+        sys.path.remove(folder)
+
+
+def found(kind: str, module: str) -> ModuleSpec:
+    """The module's place. Raises ExperimentError E109 when it cannot be found."""
+    try:
+        spec = find_spec(module)
+    except (ImportError, ValueError):
+        spec = None
+    if spec is None:
+        raise refused(kind, "the network's module must be found in the current folder or installed", module)
+    return spec
+
+
+def refused(kind: str, what: str, value: object) -> ExperimentError:
+    """The one line about a network that does not fit."""
+    return ExperimentError(
+        "E109",
+        what,
+        where=f"network.kind: {kind}",
+        value=value,
+        mend="docs/networks.md says what build gets and returns",
+    )
