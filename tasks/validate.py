@@ -26,19 +26,19 @@ def validate_network(
         run, "validate", validate, encodings, trained, experiment.network, experiment.train, experiment.seed
     )
     if experiment.split.folds:
-        cross_validate(run, cleaned, parts, encodings)
+        cross_validate(run, cleaned, parts, encodings, trained)
     return validated
 
 
-def cross_validate(run: Run, cleaned: Cleaned, parts: Parts, encodings: Encodings) -> None:
-    """A step of its own within the task, so that it is reused and shown apart. What ``auto`` chose for the run holds
-    for its folds too.
+def cross_validate(run: Run, cleaned: Cleaned, parts: Parts, encodings: Encodings, trained: Trained) -> None:
+    """A step of its own within the task, so that it is reused and shown apart. What ``auto``, the clock or the machine
+    decided for the run's own network holds for its folds, so that a rerun has the same ones.
     """
     experiment = run.experiment
-    choice = chosen(encodings, experiment.network, experiment.train)
+    network = chosen(encodings, experiment.network, experiment.train).network
 
     def heard(fold: int, of: int, epoch: Epoch) -> None:
-        listener().fold(fold, of, epoch, choice.train.epochs)
+        listener().fold(fold, of, epoch, trained.settings.epochs)
 
     perform(
         run,
@@ -48,8 +48,8 @@ def cross_validate(run: Run, cleaned: Cleaned, parts: Parts, encodings: Encoding
         parts,
         experiment.data,
         experiment.split,
-        choice.network,
-        choice.train,
+        network,
+        trained.settings,
         experiment.seed,
         live={"on_epoch": heard},
     )

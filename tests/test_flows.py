@@ -344,3 +344,42 @@ def test_a_rerun_is_identical_and_a_changed_code_is_named(
     assert not changed.identical
     assert changed.verdict.verdict == "DIFFERENT"
     assert changed.verdict.evidence["first_difference"] == "initial_weights"
+
+
+def test_an_official_test_table_and_folds_are_in_the_run_and_in_its_rerun(place: Path) -> None:
+    from flows.rerun import rerun
+
+    head, *rows = (place / "flowers.csv").read_text().splitlines()
+    (place / "flowers.csv").write_text("\n".join([head, *rows[:90]]) + "\n")
+    (place / "exam.csv").write_text("\n".join([head, *rows[90:]]) + "\n")
+    first = run(place, "data.test=exam.csv", "split.folds=3", "train.epochs=3")
+    logged = client(place).get_run(first.run_id)
+    contexts = [tag.value for d in logged.inputs.dataset_inputs for tag in d.tags]
+    assert sorted(contexts) == ["testing", "training"]
+    assert first.metrics["test/rows"] == 30
+    assert first.metrics["folds/rows"] == 90
+    assert first.metrics["folds/accuracy_low"] <= first.metrics["folds/accuracy"]
+    each = client(place).get_metric_history(first.run_id, "fold/accuracy")
+    assert sorted(point.step for point in each) == [1, 2, 3]
+    assert artifacts(place, first.run_id) >= {
+        "collect/test_snapshot.arrow",
+        "collect/test_source.json",
+        "folds/folds.json",
+        "folds/outputs.safetensors",
+    }
+    for name in ("flowers.csv", "exam.csv"):
+        (place / name).unlink()
+    again = rerun(first.run_id)
+    assert again.identical, again.verdict.sentence
+    assert {"test_snapshot", "folds"} <= {rung.stage for rung in again.ladder}
+    assert len(client(place).search_runs([first.experiment_id])) == 2, "no child runs"
+
+
+def test_official_test_rows_are_given_as_a_frame(place: Path) -> None:
+    from flows.train import train
+
+    frame = pd.read_csv(place / "flowers.csv")
+    experiment = load(place / "flowers.yaml", ["train.epochs=2"])
+    result = train(experiment, data=frame[:90], test=frame[90:], folder=str(place))
+    assert result.metrics["test/rows"] == 30
+    assert result.metrics["split/train_rows"] + result.metrics["split/validation_rows"] == 90

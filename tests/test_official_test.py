@@ -265,3 +265,15 @@ def test_integer_targets_name_their_metrics_as_the_labels(store: Store, tmp_path
         "split/test_share_0",
         "split/test_share_1",
     }
+
+
+def test_labels_of_which_the_source_has_none_are_refused_before_training(store: Store, files: Path) -> None:
+    exam = files.with_name("exam.csv")
+    text = exam.read_text()
+    for label, other in (("iris", "1"), ("lily", "2"), ("rose", "3")):
+        text = text.replace(label, other)
+    exam.write_text(text)
+    line = refused(store, files)
+    assert line.startswith("E086 data.test must have a label that data.source has, column 'species', found '")
+    declared = "data.labels={'1': iris, '2': lily, '3': rose}"
+    assert steps(store, files, declared)[2].outputs.test == 30

@@ -48,7 +48,7 @@ def draft(source: str, target: str, *, shown_source: str | None = None) -> str:
             f"clean: {{missing_target: drop}}   # {column.null_count:,} rows have no target: they are left out",
         ]
     lines += [
-        "split: {by: stratified, test: 0.2, validation: 0.2}   # or random, group, time, column",
+        "split: {test: 0.2, validation: 0.2}   # by: stratified unless you say random, group, time or column",
         "network: {kind: mlp, hidden: [128, 128], dropout: 0.1}",
         "train: {epochs: 100, batch_size: 64, learning_rate: 0.001, patience: 10}",
     ]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from etude import cleaning
-from etude.errors import DataError
+from etude.errors import DataError, shown
 from etude.experiment import Clean, Data
 from etude.outcome import Outcome, Record, put_files
 from etude.steps.collect import Collected
@@ -55,7 +55,7 @@ def clean(store: Store, collected: Collected, data: Data, rules: Clean) -> Outco
     _check_varies(kept.column(data.target), task, data.target)
     if task == "classification" and data.target not in data.columns:
         refuse_several_labels(kept.column(data.target), data.target)
-    official, official_results = _official(store, collected, data, rules, kept)
+    official, official_results = _official(store, collected, data, rules, kept, task)
     whole = kept if official is None else pa.concat_tables([kept, official])
     official_rows = whole.num_rows - kept.num_rows
     cleaned = Cleaned(
@@ -93,7 +93,7 @@ def clean(store: Store, collected: Collected, data: Data, rules: Clean) -> Outco
 
 
 def _official(
-    store: Store, collected: Collected, data: Data, rules: Clean, source: pa.Table
+    store: Store, collected: Collected, data: Data, rules: Clean, source: pa.Table, task: str
 ) -> tuple[pa.Table | None, Sequence[cleaning.RuleResult]]:
     """The official test rows after the same rules, their labels spelled as those of the source."""
     if collected.test is None:
@@ -108,7 +108,25 @@ def _official(
         where = f"data.test, {error.where}"
         raise DataError(error.code, error.what, where=where, value=error.value, mend=error.mend) from None
     check_spellings(source.column(data.target), kept.column(data.target), data.target, private=data.private)
+    if task == "classification":
+        _check_knows_a_label(source.column(data.target), kept.column(data.target), data.target)
     return kept, results
+
+
+def _check_knows_a_label(source: pa.ChunkedArray, test: pa.ChunkedArray, name: str) -> None:
+    """Said before a network is trained that could not be tested."""
+    import pyarrow.compute as pc
+
+    from etude.encoding.target import label_texts
+
+    if set(label_texts(pc.unique(test))).isdisjoint(label_texts(pc.unique(source))):
+        raise DataError(
+            "E086",
+            "data.test must have a label that data.source has",
+            where=f"column {shown(name)}",
+            value=label_texts(test.slice(0, 1))[0],
+            mend="write data.labels: {SPELLING: LABEL} when they are other words for the same",
+        )
 
 
 def _official_summary(collected: Collected, rows: int, results: Sequence[cleaning.RuleResult]) -> str:
