@@ -63,8 +63,10 @@ class TerminalListener(Listener):
                 console=self.out,
                 transient=True,
             )
+            self._bar.add_task(
+                "train", total=epochs, train=epoch.train_loss, validation=epoch.validation_loss
+            )
             self._bar.start()
-            self._bar.add_task("train", total=epochs, train=0.0, validation=0.0)
         if self._bar is not None:
             self._bar.update(
                 self._bar.task_ids[0],
