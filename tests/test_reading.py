@@ -116,6 +116,20 @@ def test_row_numbers_without_a_name_get_the_name_that_pandas_gives_them(tmp_path
     ]
 
 
+def test_row_names_without_a_name_get_it_too(tmp_path):
+    found = reading(tmp_path, ",age,b\nMazda RX4,1,x\nFiat 128,2,y\n")
+    assert found.table.column_names == ["Unnamed: 0", "age", "b"]
+    assert found.facts["warnings"] == [
+        "E037 the first column has no name and names each row: it is called 'Unnamed: 0'"
+    ]
+
+
+@pytest.mark.parametrize("cells", [("Fiat", "Fiat"), ("Fiat", ""), ("Fiat", "7"), ("1.5", "2.5")])
+def test_a_column_without_a_name_that_does_not_name_rows_is_refused(tmp_path, cells):
+    with pytest.raises(DataError, match="E037 every column must have a name"):
+        reading(tmp_path, f",age,b\n{cells[0]},1,x\n{cells[1]},2,y\n")
+
+
 NUMBERS = "".join(f"{i},{i}.5,w{i}\n" for i in range(1, 9))
 WIDE = "id,size,word\n" + NUMBERS
 TEN = "".join(f"{i},{i},{i},{i}\n" for i in range(10, 20))
@@ -223,7 +237,7 @@ REFUSED = {
     "names that differ in case": ("a,A\n1,2\n", {}, "E037", "table.csv:1"),
     "names that look alike": ("a,\uff41\n1,2\n", {}, "E037", "table.csv:1"),
     "an empty name": ("a,,b\n1,2,3\n", {}, "E037", "table.csv:1"),
-    "a first column of text without a name": (",a\nx,1\ny,2\n", {}, "E037", "table.csv:1"),
+    "a first column of text without a name": (",a\nx,1\nx,2\n", {}, "E037", "table.csv:1"),
 }
 
 

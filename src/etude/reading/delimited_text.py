@@ -68,11 +68,17 @@ def read_delimited(
 
 
 def _named_index(rows: StrictTable) -> tuple[list[str], list[str]]:
-    """The row numbers that pandas and R write without a name get pandas' name for them, said aloud."""
+    """The row numbers or row names that pandas and R write without a name get pandas' name for them, said aloud."""
     if rows.names[0] or len(rows.names) < 2 or INDEX_NAME in rows.names:
         return rows.names, []
     cells = rows.table.column(0).to_pylist()
-    if len(set(cells)) < len(cells) or not all(cell and cell.isascii() and cell.isdigit() for cell in cells):
+    if not all(cells) or len(set(cells)) < len(cells):
         return rows.names, []
-    warning = f"E037 the first column has no name and numbers the rows: it is called '{INDEX_NAME}'"
+    if all(cell.isascii() and cell.isdigit() for cell in cells):
+        does = "numbers the rows"
+    elif all(any(c.isalpha() for c in cell) for cell in cells):
+        does = "names each row"
+    else:
+        return rows.names, []
+    warning = f"E037 the first column has no name and {does}: it is called '{INDEX_NAME}'"
     return [INDEX_NAME, *rows.names[1:]], [warning]
