@@ -62,6 +62,7 @@ def result_of(
         verdicts={validated.verdict.name: validated.verdict},
         digests={
             "snapshot": collected.snapshot,
+            **({"test_snapshot": collected.test.digest} if collected.test else {}),
             "split": parts.digest,
             "encoder": encodings.digest,
             "weights": trained.digest,

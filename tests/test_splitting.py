@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -181,3 +183,61 @@ def test_a_good_split_has_a_clean_certificate() -> None:
         0,
     )
     assert sum(found["rows"].values()) == 120
+
+
+def test_the_certificate_does_not_know_the_splitter() -> None:
+    import ast
+    import inspect
+
+    from etude.splitting import certificate as module
+
+    tree = ast.parse(inspect.getsource(module))
+    imported = {a.name for node in ast.walk(tree) if isinstance(node, ast.Import) for a in node.names}
+    imported |= {str(node.module) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    assert not {name for name in imported if name.startswith("etude")}
+
+
+@pytest.mark.parametrize(
+    ("gap", "left_out"), [("0", 0), ("3", 4), ("0.5", 0)], ids=["no gap", "gap of 3", "shorter than a step"]
+)
+def test_a_gap_leaves_out_the_rows_in_it_and_says_so(gap: str, left_out: int) -> None:
+    hours: list[object] = [float(i) for i in range(100)]
+    dealt = deal(Split(by="time", column="hour", gap=gap), 0, rows(100, column=hours))
+    times = np.array(hours)
+    train, validation, test = (times[dealt.part == i] for i in range(3))
+    assert (dealt.part == -1).sum() == left_out
+    assert train.max() + float(gap) <= validation.min()
+    assert validation.max() + float(gap) <= test.min()
+    said = f"{left_out} rows lie in the gap of {gap} before validation or test and are left out"
+    assert dealt.warnings == ((said,) if left_out else ())
+
+
+@pytest.mark.parametrize(
+    ("gap", "column", "line"),
+    [
+        ("3d", [float(i) for i in range(30)], "E092 split.gap must be a plain number here"),
+        (
+            "3",
+            [datetime(2024, 1, 1) + timedelta(days=i) for i in range(30)],
+            "E092 split.gap must be a duration",
+        ),
+        ("40", [float(i) for i in range(30)], "E091 every part needs rows"),
+    ],
+)
+def test_a_gap_that_does_not_fit_is_refused(gap: str, column: list[object], line: str) -> None:
+    with pytest.raises(DataError) as caught:
+        deal(Split(by="time", column="t", gap=gap), 0, rows(30, column=column))
+    assert str(caught.value).startswith(line)
+
+
+def test_who_writes_stratified_has_every_class_in_every_part() -> None:
+    target = np.repeat([0, 1, 2], [20, 9, 1])
+    of = Rows(rows(30).hashes, target, True, names=("iris", "lily", "rose"))
+    with pytest.raises(DataError, match=r"E081 split.by: stratified needs two rows of every class.*'rose'"):
+        deal(Split(by="stratified"), 0, of)
+    assert deal(Split(), 0, of).warnings == ("1 of 3 classes have one row, which went to train (E081)",)
+    many = Rows(rows(30).hashes, np.arange(30) // 2, True)
+    with pytest.raises(
+        DataError, match=r"E083 .*needs a test row for each of the 15 classes, found '6 test rows'"
+    ):
+        deal(Split(by="stratified"), 0, many)
