@@ -62,6 +62,8 @@ def test_overrides_win_over_the_file(file: Path) -> None:
 
 
 BAD = [
+    ("seed: 0", 'seed: "\\ud83d"', "E102 half a character, such as \\ud83d, is none, {}:2:7; write"),
+    ("train:", "train-20:", "E101 unknown key 'train-20', {}:10:1; did you mean 'train'?"),
     ("dropout", "droput", "E101 unknown key 'network.droput', {}:9:40; did you mean 'dropout'?"),
     ("seed: 0", "seeds: 0", "E101 unknown key 'seeds', {}:2:1; did you mean 'seed'?"),
     ("  target: Species\n", "", "E101 key 'data.target' must be given, {}:3:1; the smallest file"),

@@ -82,13 +82,6 @@ def test_damaged_files_are_read_or_refused(name, changes):
     read_or_refused(name, changed(SEEDS[name], changes))
 
 
-@pytest.mark.slow
-@settings(max_examples=10_000, deadline=None)
-@given(st.sampled_from(sorted(SEEDS)), st.lists(CHANGE, min_size=1, max_size=4))
-def test_ten_thousand_damaged_files_are_read_or_refused(name, changes):
-    read_or_refused(name, changed(SEEDS[name], changes))
-
-
 @settings(max_examples=200, deadline=None)
 @given(st.binary(max_size=200))
 def test_any_bytes_are_read_or_refused(content):

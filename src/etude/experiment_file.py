@@ -76,6 +76,8 @@ def _explained(errors: list[ErrorDetails], marks: dict[Place, str], where: str) 
     """One line for the first of pydantic's complaints, the unknown keys before all others."""
     first = min(errors, key=lambda e: e["type"] != "extra_forbidden")
     place = _place_of(first["loc"])
+    if first["type"] == "extra_forbidden":  # the key is the user's, whatever characters it has
+        place = (*_place_of(first["loc"][:-1]), first["loc"][-1])
     at = next((marks[place[:n]] for n in range(len(place), 0, -1) if place[:n] in marks), where)
     name = ".".join(str(part) for part in place)
     if first["type"] == "extra_forbidden":

@@ -102,6 +102,14 @@ def _node_of(text: str, path: Path, kind: Kind) -> yaml.Node:
     return node
 
 
+def _text(node: yaml.ScalarNode, path: Path) -> str:
+    """The scalar's text; half a character, which YAML's escapes can make, has no bytes that could be written."""
+    if any("\ud800" <= c <= "\udfff" for c in node.value):
+        mend = "write the character itself"
+        raise _refused("half a character, such as \\ud83d, is none", path, node.start_mark, mend)
+    return str(node.value)
+
+
 def _plain(node: yaml.Node, place: Place, marks: dict[Place, str], path: Path, kind: Kind) -> Any:
     """The node as dicts, lists, strings and None; ``marks`` remembers the line of every place."""
     marks[place] = _line(path, node.start_mark)
@@ -113,14 +121,14 @@ def _plain(node: yaml.Node, place: Place, marks: dict[Place, str], path: Path, k
         raise _refused("keys must not nest this deep", path, node.start_mark, kind.smallest)
     if isinstance(node, yaml.ScalarNode):
         quoted = node.style in ("'", '"', "|", ">")
-        return None if not quoted and node.value in NULLS else node.value
+        return None if not quoted and node.value in NULLS else _text(node, path)
     if isinstance(node, yaml.SequenceNode):
         return [_plain(child, (*place, i), marks, path, kind) for i, child in enumerate(node.value)]
     tree: dict[str, Any] = {}
     for key_node, value_node in node.value:
         if not isinstance(key_node, yaml.ScalarNode):
             raise _refused("a key must be a plain word", path, key_node.start_mark, "write key: value")
-        key = key_node.value
+        key = _text(key_node, path)
         if key in tree:
             raise _refused(f"key '{key}' must stand once", path, key_node.start_mark, "delete one of the two")
         tree[key] = _plain(value_node, (*place, key), marks, path, kind)
