@@ -93,13 +93,17 @@ def check(file: Path, overrides: tuple[str, ...], write_schema: str | None, as_j
 @etude.command()
 @click.argument("data")
 @click.option("--target", required=True, help="The column to predict.")
+@SET
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Default: the table's name with .yaml.")
 @JSON
-def init(data: str, target: str, output: Path | None, as_json: bool) -> None:
-    """Look at the table DATA and write a commented experiment file for it."""
+def init(data: str, target: str, overrides: tuple[str, ...], output: Path | None, as_json: bool) -> None:
+    """Look at the table DATA and write a commented experiment file for it.
+
+    What the table needs declared is written where one way alone is sensible; else say it: --set data.decimal=,
+    """
     from flows.commands import init_experiment
 
-    _print_json(init_experiment(data, target, output, as_json=as_json), as_json)
+    _print_json(init_experiment(data, target, overrides, output, as_json=as_json), as_json)
 
 
 @etude.command()

@@ -193,7 +193,9 @@ def _columns_table(columns: list[dict[str, Any]]) -> Table:
     return table
 
 
-def init_experiment(source: str, target: str, output: Path | None, *, as_json: bool) -> dict[str, Any]:
+def init_experiment(
+    source: str, target: str, overrides: tuple[str, ...], output: Path | None, *, as_json: bool
+) -> dict[str, Any]:
     """A commented experiment file beside the caller, for the table ``source``."""
     from etude.draft import draft
     from etude.files import write_atomically
@@ -201,7 +203,7 @@ def init_experiment(source: str, target: str, output: Path | None, *, as_json: b
     path = output or Path(f"{Path(source).name.split('.')[0] or 'experiment'}.yaml")
     _check_is_new(path, "the experiment file")
     relative = os.path.relpath(source, path.parent) if Path(source).exists() else source
-    text = draft(source, target, shown_source=relative)
+    text = draft(source, target, shown_source=relative, declared=experiment_file.keys_of_data(overrides))
     write_atomically(path, text.encode())
     out = console(json=as_json)
     out.print(f"wrote {safe(str(path))}")

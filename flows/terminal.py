@@ -149,7 +149,7 @@ def _scores(result: RunResult) -> Table:
             metric,
             _number(result.metrics.get(f"validation/best_{metric}")),
             _number(result.metrics[name]),
-            "" if low is None or high is None or low == high else f"{_number(low)} to {_number(high)}",
+            "" if low is None or high is None else f"{_number(low)} to {_number(high)}",
             _number(result.metrics.get(f"baseline/{metric}")),
         )
     if "folds/count" in result.metrics:

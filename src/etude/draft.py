@@ -2,21 +2,56 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from etude.columns.schema import Column, Schema
 from etude.errors import DataError, nearest, shown
-from etude.experiment import Data
-from etude.yaml_text import scalar
+from etude.yaml_text import flow, scalar
+
+MOST_DECLARATIONS = 20
 
 
-def draft(source: str, target: str, *, shown_source: str | None = None) -> str:
-    """The text of an experiment file that runs as it stands. Raises DataError as a run would."""
+def draft(
+    source: str, target: str, *, shown_source: str | None = None, declared: Mapping[str, Any] | None = None
+) -> str:
+    """The text of an experiment file that runs as it stands; ``declared`` are keys of ``data``.
+
+    What the table needs declared (a decimal comma, an encoding) is added where one declaration alone is sensible.
+    Raises DataError as a run would for all else.
+    """
+    keys, why = dict(declared or {}), dict[str, str]()
+    for _ in range(MOST_DECLARATIONS):
+        try:
+            return _drafted(source, target, shown_source, keys, why)
+        except DataError as error:
+            new = {key: value for key, value in error.declare.items() if _is_new(key, value, keys)}
+            if not new:
+                raise
+            for key, value in new.items():
+                keys[key] = {**keys.get(key, {}), **value} if isinstance(value, dict) else value
+                why[key] = str(error).partition(";")[0]
+    raise AssertionError("each round declares something new")
+
+
+def _is_new(key: str, value: object, keys: Mapping[str, Any]) -> bool:
+    there = keys.get(key)
+    return (
+        not value.keys() <= there.keys() if isinstance(there, dict) and isinstance(value, dict) else not there
+    )
+
+
+def _drafted(
+    source: str, target: str, shown_source: str | None, keys: Mapping[str, Any], why: Mapping[str, str]
+) -> str:
+    from etude import private
     from etude.columns import parsing, schema
     from etude.encoding import target as targets
+    from etude.experiment_file import checked
     from etude.reading import any_table as reading
 
-    data = Data(source=source, target=target)
+    data = checked({"name": "x", "data": {"source": source, "target": target, **keys}}).data
     raw = reading.read(data, Path.cwd())
     if target not in raw.table.column_names:
         raise DataError(
@@ -28,6 +63,7 @@ def draft(source: str, target: str, *, shown_source: str | None = None) -> str:
         )
     kinds = schema.infer(raw.table, data)
     parsed = parsing.parse(raw.table, kinds).table
+    kinds = private.of_schema(kinds) if data.private else kinds
     column = parsed.column(target)
     task = targets.task_of(column.drop_null(), "auto", target)
     name = _plain_name(source)
@@ -38,6 +74,7 @@ def draft(source: str, target: str, *, shown_source: str | None = None) -> str:
         "data:",
         f"  source: {scalar(shown_source or source)}   # relative to this file",
         f"  target: {scalar(target)}",
+        *(_key(key, value, why.get(key, "")) for key, value in keys.items()),
         "  # drop: []        # columns never used, for example what is known only after the outcome",
         "  # missing: []     # more tokens that mean missing",
         "  # columns:        # kinds as inferred; write a line here to overrule one",
@@ -53,6 +90,12 @@ def draft(source: str, target: str, *, shown_source: str | None = None) -> str:
         "train: {epochs: 100, batch_size: 64, learning_rate: 0.001, patience: 10}",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _key(key: str, value: Any, why: str) -> str:
+    """One line, with the reason where it was found."""
+    line = f"  {key}: {flow(value)}"
+    return f"{line}   # {_comment(why)}" if why else line
 
 
 def _others(kinds: Schema, target: str) -> list[Column]:

@@ -13,6 +13,8 @@ The codes are E and three digits; ``docs/errors.md`` lists them.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 MAX_VALUE_CHARACTERS = 80
 
 
@@ -46,13 +48,24 @@ def nearest(word: str, candidates: list[str]) -> str:
 
 
 class EtudeError(Exception):
-    """``code what, where, value; mend`` on one line; ``code`` also becomes the run's tag ``error_code``."""
+    """``code what, where, value; mend`` on one line; ``code`` also becomes the run's tag ``error_code``.
+
+    ``declare`` holds the keys of ``data`` that would mend it, where one declaration alone is sensible.
+    """
 
     exit_code = 1
 
     def __init__(
-        self, code: str, what: str, *, where: str = "", value: object = None, mend: str = ""
+        self,
+        code: str,
+        what: str,
+        *,
+        where: str = "",
+        value: object = None,
+        mend: str = "",
+        declare: Mapping[str, object] | None = None,
     ) -> None:
+        self.declare = dict(declare or {})
         self.code, self.what, self.where, self.value, self.mend = code, what, where, value, mend
         line = f"{code} {what}"
         if where:

@@ -34,6 +34,19 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Experiment:
     return checked(tree, marks, str(path))
 
 
+def keys_of_data(overrides: Sequence[str]) -> dict[str, Any]:
+    """What overrides such as ``data.decimal=,`` set in the section ``data``. Raises ExperimentError E101 for others."""
+    tree: dict[str, Any] = {}
+    for override in overrides:
+        if not override.startswith("data."):
+            mend = "--set data.decimal=, (other keys are written into the file by hand)"
+            raise ExperimentError(
+                "E101", "--set takes keys of data here", where=f"--set {override}", mend=mend
+            )
+        _apply(tree, override, {})
+    return dict(tree.get("data", {}))
+
+
 def checked(
     tree: dict[str, Any], marks: dict[Place, str] | None = None, where: str = "Experiment"
 ) -> Experiment:
@@ -60,7 +73,10 @@ def _apply(tree: dict[str, Any], override: str, marks: dict[Place, str]) -> None
             "E101", "--set takes KEY=VALUE", where=f"--set {override}", mend="--set train.epochs=5"
         )
     where = Path(f"--set {key}")
-    value = strict_yaml.value_of(text, where, FILE)
+    mark = (
+        len(text) == 1 and text not in strict_yaml.NULLS
+    )  # --set data.decimal=, is no YAML and means what it says
+    value = text if mark else strict_yaml.value_of(text, where, FILE)
     *sections, last = key.split(".")
     for i, section in enumerate(sections):
         nested = tree.setdefault(section, {})

@@ -7,12 +7,13 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from etude.errors import DataError, EtudeError
+from etude.errors import DataError, EtudeError, shown
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
 FORMAT_VERSION = 1
 
 
+class UnreadableCellsWarning(UserWarning):
+    """Cells that are not of their column's kind, which a model takes for missing."""
+
+
 @dataclass(frozen=True)
 class Model:
     """``predict`` takes rows as they come from the source: any column order, further columns are ignored."""
@@ -36,11 +41,16 @@ class Model:
     network: torch.nn.Module
     threads: int
     quantiles: tuple[float, ...] = ()
+    private: bool = False
 
     def predict(self, rows: pd.DataFrame) -> pd.DataFrame:
         """One row each: ``prediction`` (the label's text, or the value in the target's unit) and, for classes,
-        ``probability_<label>``, for a quantile loss ``quantile_<share>``. Raises DataError E044 naming the columns
-        that are missing.
+        ``probability_<label>``, for a quantile loss ``quantile_<share>``; a row's answer is the same in any company.
+
+        A cell that cannot be read as its column's kind (a word between numbers, a 31 February) counts as missing, as
+        an empty one does, and an ``UnreadableCellsWarning`` names each such column with the number of its cells and
+        the first row. Raises DataError E044 naming the columns that are missing, E073 for a column of instants with
+        time zones where there were none, or the other way round.
         """
         import pandas as pd
 
@@ -72,7 +82,21 @@ class Model:
                 value=", ".join(missing[:10]),
                 mend="add the columns; empty cells are allowed",
             )
-        return parsing.parse(parsing.from_frame(rows[needed]), self.schema, needed).table
+        parsed = parsing.parse(parsing.from_frame(rows[needed]), self.schema, needed, lenient=True)
+        self._warn(parsed.counts, len(rows))
+        return parsed.table
+
+    def _warn(self, counts: Mapping[str, Any], rows: int) -> None:
+        said = []
+        for name, found in counts.items():
+            if bad := found.get("unreadable"):
+                value = "" if self.private else f", found {shown(bad['value'])}"
+                said.append(
+                    f"column {shown(name)}: {bad['rows']:,} of {rows:,} cells are no {self.schema.column(name).kind} "
+                    f"and count as missing, first in row {bad['first']}{value}"
+                )
+        if said:
+            warnings.warn("; ".join(said), UnreadableCellsWarning, stacklevel=4)
 
     def outputs(self, table: pa.Table) -> np.ndarray[Any, np.dtype[np.float32]]:
         """The network's outputs for canonical rows, float32[n, outputs], the same bits for a row in any company."""
@@ -108,15 +132,23 @@ def in_unit(outputs: np.ndarray[Any, Any], target: Any) -> np.ndarray[Any, np.dt
 
 
 def folder_files(
-    schema: Schema, encoder: bytes, weights: bytes, network: Network, sizes: Mapping[str, Any], threads: int
+    schema: Schema,
+    encoder: bytes,
+    weights: bytes,
+    network: Network,
+    sizes: Mapping[str, Any],
+    threads: int,
+    *,
+    private: bool = False,
 ) -> dict[str, bytes]:
-    """The files of a model folder by name."""
+    """The files of a model folder by name. A ``private`` model's warnings show no value of the rows either."""
     described = {
         "format": FORMAT_VERSION,
         "schema": schema.to_json(),
         "network": network.model_dump(mode="json"),
         "sizes": dict(sizes),
         "threads": threads,
+        "private": private,
     }
     return {
         "model.json": json.dumps(described, ensure_ascii=False, indent=1).encode(),
@@ -152,6 +184,7 @@ def from_files(files: Mapping[str, bytes]) -> Model:
         network,
         described["threads"],
         tuple(described["sizes"].get("quantiles", ())),
+        described.get("private", False),
     )
 
 

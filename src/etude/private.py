@@ -85,7 +85,9 @@ def without_value(error: Exception) -> EtudeError:
         return EtudeError("E000", what, mend="run it on rows that may be shown to see more")
     told: EtudeError = type(error).__new__(type(error))
     told.__dict__.update(error.__dict__)
-    EtudeError.__init__(told, error.code, error.what, where=error.where, mend=error.mend)
+    EtudeError.__init__(
+        told, error.code, error.what, where=error.where, mend=error.mend, declare=error.declare
+    )
     return told
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
 import yaml
 
@@ -20,5 +21,12 @@ def scalar(text: str) -> str:
 
 def listed(texts: Sequence[str]) -> str:
     """The texts as a list within one line."""
-    dumped: str = yaml.safe_dump(list(texts), allow_unicode=True, width=ONE_LINE, default_flow_style=True)
-    return dumped.strip()
+    return flow(list(texts))
+
+
+def flow(value: Any) -> str:
+    """Any plain value within one line."""
+    if isinstance(value, str):
+        return scalar(value)
+    dumped: str = yaml.safe_dump(value, allow_unicode=True, width=ONE_LINE, default_flow_style=True)
+    return dumped.strip().removesuffix("\n...").strip()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from etude.columns import dates, numerals
-from etude.columns.column import Column
+from etude.columns.column import Column, declaring
 from etude.errors import MAX_VALUE_CHARACTERS, DataError
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 MOSTLY_REAL = 0.5
 MOSTLY_DATES = 0.8
+NEARLY_DATES = 0.95
 EXCEL_SERIAL = r"^[2-6][0-9]{4}(?:\.[0-9]+)?$"  # 1954 to 2091
 
 
@@ -88,45 +89,47 @@ def dates_of(count: int, shape: str, *, zoned: bool) -> str:
 
 
 def mostly(values: Values, data: Data) -> Column | None:
-    """Dates and some words: all are levels."""
-    import pyarrow.compute as pc
-
+    """Dates and a few words: the words are missing; with more of them all are levels."""
     text, weights = values.texts(words=False), values.weights(words=False)
     if not len(text):
         return None
-    marks = ~np.asarray(pc.match_substring_regex(text, dates.LIKE))
+    marks = _no_dates(values.western, data.date_format)
     words, count = int(weights[marks].sum()), int(weights.sum())
-    if words and words < count:
-        _refuse_serials(values, text, marks)
     if not words or words > (1 - MOSTLY_DATES) * count:
         return None
-    warning = (
-        f"{words} of {count} values are no dates, first in data row {values.row(marks)}, so all are levels; "
-        "list the words under data.missing to read dates"
+    dated = (
+        datetime(without_words(values, data.date_format), data)
+        if words <= (1 - NEARLY_DATES) * count
+        else None
     )
+    found = f"{words} of {count} values are no dates, first in data row {values.row(marks)}, so"
+    examples = (first_text(text, marks)[:MAX_VALUE_CHARACTERS],)
+    if dated:
+        evidence = f"{count - words} of {count} values are dates as {dated.date_format}, {words} are words"
+        warning = (
+            f"{found} these are missing; write {declaring(values.name, 'category')} to keep them as levels"
+        )
+        return dated.but(evidence=evidence, warning=warning, examples=examples, stray=True)
+    warning = f"{found} all are levels; list the words under data.missing to read dates"
     evidence = f"{count - words} of {count} values look like dates, {words} do not"
-    return Column(
-        values.name,
-        "category",
-        evidence,
-        warning=warning,
-        examples=(first_text(text, marks)[:MAX_VALUE_CHARACTERS],),
-    )
+    return Column(values.name, "category", evidence, warning=warning, examples=examples)
 
 
-def _refuse_serials(values: Values, text: pa.Array, others: np.ndarray[Any, np.dtype[np.bool_]]) -> None:
-    """Days as Excel counts them between dates: they are dates, too, but which is for the source to say."""
-    import pyarrow as pa
+def without_words(values: Values, date_format: str | None) -> Values:
+    """The values of a column of dates, in which what is like no date counts as a word for missing."""
+    words = values.words.copy()
+    words[values.mask(words=False)] = _no_dates(values.western, date_format)
+    return replace(values, words=words)
+
+
+def _no_dates(text: pa.Array, date_format: str | None) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+    """Which texts neither look like a date nor have the format."""
     import pyarrow.compute as pc
 
-    if pc.all(pc.match_substring_regex(text.filter(pa.array(others)), EXCEL_SERIAL)).as_py():
-        raise DataError(
-            "E074",
-            "dates must be written as dates in every row, not as Excel's numbers of days",
-            where=values.where(others, words=True),
-            value=first_text(text, others),
-            mend="write dates as 2020-02-13 at the source, or list the number under data.missing",
-        )
+    marks = ~np.asarray(pc.match_substring_regex(text, dates.LIKE))
+    if date_format and date_format not in dates.SHAPES and marks.any():
+        marks &= ~dates.read(text, date_format).shaped
+    return marks
 
 
 def first_text(text: pa.Array, marks: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> str:

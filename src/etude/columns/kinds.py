@@ -6,7 +6,8 @@
    several pairs are refused (E053).
 3. datetime: every value has one date shape. Day or month first is decided by a day over 12, else refused (E072).
 4. Numbers with undeclared marks ("1,234", "1,5") are refused (E049, E050); with a unit they are a category, and said.
-5. A column of 80 % numbers or dates and some words is a category, and said.
+5. A column of 95 % dates and some words is a datetime in which the words are missing, and said: a date as a level says
+   nothing. One of 80 % numbers or dates and some words is a category, and said: the words may be what matters (V57).
 6. id: 20 and more values, 95 % of them different, without blanks. text: many different values of several words.
    category: everything else, and a column without any value.
 
@@ -39,7 +40,7 @@ def of_text(values: Values, data: Data) -> Column:
     if not values.kept.any():
         return with_missing(Column(values.name, "category", "no value in any row"), values)
     numbers = (number_kinds.marked, number_kinds.mostly)
-    features = (_boolean, date_kinds.datetime, *numbers, date_kinds.mostly)
+    features = (_boolean, date_kinds.datetime, number_kinds.marked, date_kinds.mostly, number_kinds.mostly)
     rules: tuple[Rule, ...] = (number_kinds.number, *(numbers if values.name == data.target else features))
     last = _level if values.name == data.target else _strings
     found = next((column for rule in rules if (column := rule(values, data)) is not None), None)
@@ -70,6 +71,7 @@ def _boolean(values: Values, data: Data) -> Column | None:
             where=f"column {shown(values.name)}",
             value=", ".join(sorted(found)),
             mend=f"write {declaring(values.name, 'boolean')} when all are truth values, else category",
+            declare={"columns": {values.name: "boolean"}},
         )
     return None
 

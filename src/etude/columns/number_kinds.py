@@ -95,9 +95,8 @@ def marked(values: Values, data: Data) -> Column | None:
     text, weights = values.western, values.weights(words=False)
     units = numerals.units(text, weights, MOSTLY_MARKED)
     around = next(iter(units)) if len(units) == 1 else ("", "")
-    refuse_marks(
-        values, numerals.bare(text, numerals.Style(None, ".", *around)).fill_null(""), unit=bool(units)
-    )
+    bare = numerals.bare(text, numerals.Style(None, ".", *around)).fill_null("")
+    refuse_marks(values, bare, data, unit=bool(units))
     if not units:
         return None
     mend = f"write {declaring(values.name, 'number')} to read the numbers"
@@ -112,19 +111,27 @@ def marked(values: Values, data: Data) -> Column | None:
     return Column(values.name, "category", evidence, warning=f"numbers with a unit are levels: {mend}")
 
 
-def refuse_marks(values: Values, text: pa.Array, *, unit: bool) -> None:
+def refuse_marks(values: Values, text: pa.Array, data: Data, *, unit: bool) -> None:
     """Raises DataError E049, E050 when ``text``, the values without their unit, are numbers with undeclared marks."""
-    found = numerals.undeclared(text, values.weights(words=False), MOSTLY_MARKED)
-    if found:
-        code, hint, marks = found
-        declared = f" with {declaring(values.name, 'number')}" if unit else ""
-        raise DataError(
-            code,
-            "the marks inside numbers must be declared",
-            where=values.where(marks),
-            value=values.texts(words=False)[int(np.flatnonzero(marks)[0])].as_py(),
-            mend=f"write {hint}{declared}, or {declaring(values.name, 'category')}",
+    weights = values.weights(words=False)
+    style = numerals.Style(data.thousands, data.decimal)
+    found = numerals.undeclared(text, weights, MOSTLY_MARKED, style)
+    if not found:
+        return
+    kind = f" with {declaring(values.name, 'number')}" if unit else ""
+    words = ""
+    if found.others.any():
+        words = (
+            f", and list under data.missing what is no number, first in data row {values.row(found.others)}"
         )
+    raise DataError(
+        found.code,
+        "the marks inside numbers must be declared",
+        where=values.where(found.marks),
+        value=values.texts(words=False)[int(np.flatnonzero(found.marks)[0])].as_py(),
+        mend=f"write {found.hint}{kind}{words}, or {declaring(values.name, 'category')}",
+        declare=found.declare | ({"columns": {values.name: "number"}} if unit and found.declare else {}),
+    )
 
 
 def mostly(values: Values, data: Data) -> Column | None:

@@ -115,8 +115,21 @@ def _usual(text: pa.Array, style: Style) -> pa.Array:
     return text
 
 
-def undeclared(text: pa.Array, weights: Counts, share: float) -> tuple[str, str, Marks] | None:
-    """``(code, hint, marked texts)`` when ``share`` of the rows are numbers if their marks are allowed, else None.
+@dataclass(frozen=True)
+class Undeclared:
+    """Marks that nobody declared: the code, the lines that declare them (``declare`` as keys, empty where two ways of
+    reading fit), the texts that have them, and the texts that are no numbers even so."""
+
+    code: str
+    hint: str
+    declare: dict[str, str]
+    marks: Marks
+    others: Marks
+
+
+def undeclared(text: pa.Array, weights: Counts, share: float, declared: Style = Style()) -> Undeclared | None:
+    """What to declare when ``share`` of the rows are numbers if their marks are allowed; None when they are not, or
+    when the declared style reads them already.
 
     E049: groups of three digits; E050: a decimal comma. A blank must explain every text: "123 456" may be a code.
     """
@@ -125,19 +138,27 @@ def undeclared(text: pa.Array, weights: Counts, share: float) -> tuple[str, str,
     if not pc.any(pc.match_substring_regex(text, MARK)).as_py():
         return None
     plain = np.asarray(read(text, Style()).is_valid())
-    for style in MARKED:
+
+    def explains(style: Style) -> bool:
         fits = np.asarray(read(text, style).is_valid())
         enough = (1.0 if style.thousands == " " else share) * weights.sum()
-        if weights[fits | plain].sum() >= enough and (fits & ~plain).any():
-            thousands = f"data.thousands: {style.thousands!r}" if style.thousands else ""
-            decimal = "data.decimal: ','" if style.decimal == "," else ""
-            comma = style.decimal == "," and pc.any(pc.match_substring(text, ",")).as_py()
-            return (
-                "E050" if comma else "E049",
-                " and ".join(hint for hint in (thousands, decimal) if hint),
-                fits & ~plain,
-            )
-    return None
+        return bool(weights[fits | plain].sum() >= enough and (fits & ~plain).any())
+
+    if not declared.usual and explains(declared):
+        return None
+    styles = [style for style in MARKED if explains(style)]
+    if not styles:
+        return None
+    style, numbers = styles[0], read(text, styles[0])
+    fits = np.asarray(numbers.is_valid())
+    keys = {"thousands": style.thousands} if style.thousands else {}
+    keys |= {"decimal": ","} if style.decimal == "," else {}
+    comma = style.decimal == "," and pc.any(pc.match_substring(text, ",")).as_py()
+    rivals = any(not read(text, other).equals(numbers) for other in styles[1:])
+    hint = " and ".join(f"data.{key}: {mark!r}" for key, mark in keys.items())
+    return Undeclared(
+        "E050" if comma else "E049", hint, {} if rivals else keys, fits & ~plain, ~(fits | plain)
+    )
 
 
 def units(text: pa.Array, weights: Counts, share: float) -> set[tuple[str, str]]:

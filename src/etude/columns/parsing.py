@@ -27,17 +27,21 @@ __all__ = ["Parsed", "from_frame", "parse"]
 @dataclass(frozen=True)
 class Parsed:
     """The canonical table, and by column what was done to cells: ``missing`` (token: rows, "" for empty cells),
-    ``trimmed``, ``normalised`` (look-alike and invisible characters), ``infinite``; what is zero is left out."""
+    ``trimmed``, ``normalised`` (look-alike and invisible characters), ``infinite``, ``unreadable`` (rows, the first of
+    them and its text); what is zero is left out."""
 
     table: pa.Table
     counts: dict[str, Any]
 
 
-def parse(raw: pa.Table, schema: Schema, columns: Sequence[str] | None = None) -> Parsed:
+def parse(
+    raw: pa.Table, schema: Schema, columns: Sequence[str] | None = None, *, lenient: bool = False
+) -> Parsed:
     """The canonical table of ``columns`` (all of the schema), in that order, whatever types the raw columns have.
 
     Raises DataError E044 for missing columns; for values that do not fit their column's kind E049-E051 (marked
-    numbers), E053 (boolean), E054, E057 (whole numbers beyond 64 bits), E073, E074 (dates).
+    numbers), E053 (boolean), E054, E057 (whole numbers beyond 64 bits), E073, E074 (dates). With ``lenient`` such texts
+    are missing and counted as unreadable.
     """
     import pyarrow as pa
 
@@ -54,13 +58,15 @@ def parse(raw: pa.Table, schema: Schema, columns: Sequence[str] | None = None) -
     parsed, counts = [], {}
     for name in wanted:
         column = schema.column(name)
-        values, counts[name] = _column(plain(raw.column(place[name]), name), column, schema.missing)
+        values, counts[name] = _column(
+            plain(raw.column(place[name]), name), column, schema.missing, lenient=lenient
+        )
         parsed.append(values)
     return Parsed(pa.table(parsed, names=list(wanted)), counts)
 
 
 def _column(
-    values: pa.ChunkedArray, column: Column, missing: tuple[str, ...]
+    values: pa.ChunkedArray, column: Column, missing: tuple[str, ...], *, lenient: bool
 ) -> tuple[pa.ChunkedArray, dict[str, Any]]:
     import pyarrow as pa
 
@@ -77,7 +83,7 @@ def _column(
     found = None if missing else _quick(values, column)
     if found is not None:
         return found, typed_cells.nulls(values)
-    return text_cells.read(values_of(spelled(values), column.name, missing), column)
+    return text_cells.read(values_of(spelled(values), column.name, missing), column, lenient=lenient)
 
 
 def _quick(values: pa.ChunkedArray, column: Column) -> pa.ChunkedArray | None:

@@ -19,18 +19,34 @@ if TYPE_CHECKING:
     from etude.columns.values import Marks, Values
 
 
-def read(values: Values, column: Column) -> tuple[pa.ChunkedArray, Counts]:
-    """One canonical value a row, and the counts of ``Parsed`` for this column."""
+def read(values: Values, column: Column, *, lenient: bool = False) -> tuple[pa.ChunkedArray, Counts]:
+    """One canonical value a row, and the counts of ``Parsed`` for this column.
+
+    A text that does not fit the kind is refused, or with ``lenient`` missing and counted as ``unreadable``.
+    """
     readers = {"number": _numbers, "boolean": _booleans, "datetime": _instants}
+    if column.stray:
+        values = date_kinds.without_words(values, column.date_format)
     counts = _counts(values, column)
     if column.kind not in readers:
         return _strings(values, column), counts
     mask = values.mask(words=False)
-    canonical = readers[column.kind](values.western, values, column)
+    canonical = readers[column.kind](values.western, values, column, lenient)
+    if canonical.null_count:
+        counts |= {"unreadable": _unreadable(values, ~np.asarray(canonical.is_valid()))}
     result = values.cells.spread(_scattered(canonical, mask))
     if column.kind == "number":
         result, counts = missing_numbers(result, column, values.missing, counts)
     return result, with_infinite(counts, result)
+
+
+def _unreadable(values: Values, marks: Marks) -> dict[str, object]:
+    """How many rows, the first of them, and its text."""
+    return {
+        "rows": int(values.weights(words=False)[marks].sum()),
+        "first": values.row(marks),
+        "value": date_kinds.first_text(values.texts(words=False), marks),
+    }
 
 
 def _scattered(canonical: pa.Array, mask: Marks) -> pa.Array:
@@ -40,19 +56,22 @@ def _scattered(canonical: pa.Array, mask: Marks) -> pa.Array:
     return canonical if mask.all() else canonical.take(pa.array(np.cumsum(mask) - 1, mask=~mask))
 
 
-def _numbers(text: pa.Array, values: Values, column: Column) -> pa.Array:
+def _numbers(text: pa.Array, values: Values, column: Column, lenient: bool) -> pa.Array:
     import pyarrow as pa
+    import pyarrow.compute as pc
 
     numbers = numerals.read(text, column.style)
-    if numbers.null_count:
+    if numbers.null_count and not lenient:
         raise _no_number(text, values, column)
     if not column.exact:
         return numbers
+    sizes = np.abs(np.asarray(numbers.fill_null(0.5)))
+    bad = (sizes >= 2.0**63) | (sizes != np.floor(sizes))
+    if lenient:
+        text = pc.if_else(pa.array(bad), pa.scalar(None, text.type), text)
     try:
         return numerals.read_whole(text, column.style)
     except pa.ArrowInvalid:
-        sizes = np.abs(np.asarray(numbers))
-        bad = (sizes >= 2.0**63) | (sizes != np.floor(sizes))
         raise number_kinds.too_large(
             column.name, values.where(bad) if bad.any() else shown(column.name)
         ) from None
@@ -63,20 +82,20 @@ def _no_number(text: pa.Array, values: Values, column: Column) -> DataError:
     marks = ~np.asarray(numerals.read(text, column.style).is_valid())
     one, row = text.filter(marks).slice(0, 1), np.ones(1, dtype=np.int64)
     found = numerals.undeclared(numerals.bare(one, column.style).fill_null(""), row, 1.0)
-    code = found[0] if found else "E051" if numerals.units(one, row, 1.0) else "E054"
+    code = found.code if found else "E051" if numerals.units(one, row, 1.0) else "E054"
     category = f"write {declaring(column.name, 'category')}, or list the value under data.missing"
     return DataError(
         code,
         "values must be plain numbers in a number column",
         where=values.where(marks),
         value=date_kinds.first_text(values.texts(words=False), marks),
-        mend=f"write {found[1]}" if found else category,
+        mend=f"write {found.hint}" if found else category,
     )
 
 
-def _booleans(text: pa.Array, values: Values, column: Column) -> pa.Array:
+def _booleans(text: pa.Array, values: Values, column: Column, lenient: bool) -> pa.Array:
     truths = booleans.read(text)
-    if truths.null_count:
+    if truths.null_count and not lenient:
         marks = ~np.asarray(truths.is_valid())
         raise DataError(
             "E053",
@@ -88,13 +107,17 @@ def _booleans(text: pa.Array, values: Values, column: Column) -> pa.Array:
     return truths
 
 
-def _instants(text: pa.Array, values: Values, column: Column) -> pa.Array:
+def _instants(text: pa.Array, values: Values, column: Column, lenient: bool) -> pa.Array:
     """Dates in the column's shape; ISO dates are understood beside it."""
     import pyarrow as pa
 
     found = dates.read(text, column.date_format)
     if not found.shaped.all():
         found = found.otherwise(dates.read(text, quick.ISO))
+    zone = "UTC" if column.zoned else None
+    if lenient:
+        bad = ~found.valid | (found.zoned != column.zoned)
+        return pa.array(found.microseconds, mask=bad).cast(pa.timestamp("us", zone))
     if not found.shaped.all():
         raise DataError(
             "E054",
@@ -109,7 +132,7 @@ def _instants(text: pa.Array, values: Values, column: Column) -> pa.Array:
         )
     if (found.zoned != column.zoned).any():
         raise date_kinds.mixed_zones(values.where(found.zoned != column.zoned))
-    return pa.array(found.microseconds).cast(pa.timestamp("us", "UTC" if column.zoned else None))
+    return pa.array(found.microseconds).cast(pa.timestamp("us", zone))
 
 
 def _strings(values: Values, column: Column) -> pa.ChunkedArray:

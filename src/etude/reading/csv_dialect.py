@@ -183,6 +183,7 @@ def _refuse_unusual_delimiter(head: bytes, quote: str, where: str, *, whole: boo
         where=f"{where}:1",
         value=lines[0].decode(errors="replace"),
         mend=mend,
+        declare={"delimiter": even[0]} if len(even) == 1 else None,
     )
 
 

@@ -66,7 +66,9 @@ def _quoted(column: pa.ChunkedArray, quote: str) -> np.ndarray:
 
 
 def _refuse_quotes(where: str, value: str, quote: str, what: str) -> NoReturn:
-    raise DataError("E035", what, where=where, value=value, mend=f"set data.quote: {quote!r}")
+    raise DataError(
+        "E035", what, where=where, value=value, mend=f"set data.quote: {quote!r}", declare={"quote": quote}
+    )
 
 
 def _refuse_swallowed_rows(shape: Shape, delimiter: str) -> None:

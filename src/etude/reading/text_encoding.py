@@ -74,6 +74,7 @@ def _refuse_unmarked_utf16(head: bytes, where: str) -> None:
                 "UTF-16 needs a byte order mark or a declaration",
                 where=f"{where}, byte 0",
                 mend=f"set data.encoding: {name}",
+                declare={"encoding": name},
             )
 
 
@@ -154,6 +155,7 @@ class Utf8Text:
             mend=mend
             if self.encoding.name == "utf-8"
             else "set data.encoding to the one that it was written in",
+            declare={"encoding": "cp1252"} if self.encoding.name == "utf-8" else None,
         ) from error
 
 

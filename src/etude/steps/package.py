@@ -61,7 +61,13 @@ def package(
         "quantiles": list(trained.quantiles),
     }
     files = model.folder_files(
-        schema, encoder_bytes, store.get(trained.weights), built, sizes, settings.threads
+        schema,
+        encoder_bytes,
+        store.get(trained.weights),
+        built,
+        sizes,
+        settings.threads,
+        private=data.private,
     )
     inputs = tuple(column.name for column in encoder.columns)
     table = snapshot.from_bytes(store.get(collected.table)).select(inputs).slice(0, EXAMPLE_ROWS)
