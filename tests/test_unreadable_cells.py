@@ -47,6 +47,11 @@ def test_day_first_and_impossible_dates_are_still_judged_beside_words() -> None:
         found([f"{1 + i % 12:02d}/{1 + i % 12:02d}/2020" for i in range(300)] + ["offen"])
 
 
+def test_numbers_between_dates_are_no_words() -> None:
+    column, _, _ = found([*DAYS, "17"])
+    assert (column.kind, column.stray) == ("category", False)
+
+
 def test_many_words_between_dates_make_levels_of_all() -> None:
     column, _, _ = found([*DAYS, *["pending"] * 30])
     assert (column.kind, column.stray) == ("category", False)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from etude.columns.schema import Column, Schema
-from etude.errors import DataError, nearest, shown
+from etude.errors import DataError, nearest, printable, shown
 from etude.yaml_text import flow, scalar
 
 MOST_DECLARATIONS = 20
@@ -31,7 +31,7 @@ def draft(
                 raise
             for key, value in new.items():
                 keys[key] = {**keys.get(key, {}), **value} if isinstance(value, dict) else value
-                why[key] = str(error).partition(";")[0]
+                why[key] = f"{error.code} {error.what}, {error.where}"
     raise AssertionError("each round declares something new")
 
 
@@ -95,7 +95,7 @@ def _drafted(
 def _key(key: str, value: Any, why: str) -> str:
     """One line, with the reason where it was found."""
     line = f"  {key}: {flow(value)}"
-    return f"{line}   # {_comment(why)}" if why else line
+    return f"{line}   # {printable(why)}" if why else line
 
 
 def _others(kinds: Schema, target: str) -> list[Column]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -89,19 +89,19 @@ def dates_of(count: int, shape: str, *, zoned: bool) -> str:
 
 
 def mostly(values: Values, data: Data) -> Column | None:
-    """Dates and a few words: the words are missing; with more of them all are levels."""
+    """Dates and a few words: the words are missing; with more of them, or numbers between the dates, all are levels."""
     text, weights = values.texts(words=False), values.weights(words=False)
     if not len(text):
         return None
     marks = _no_dates(values.western, data.date_format)
     words, count = int(weights[marks].sum()), int(weights.sum())
+    if words and words < count:
+        _refuse_serials(values, text, marks)
     if not words or words > (1 - MOSTLY_DATES) * count:
         return None
-    dated = (
-        datetime(without_words(values, data.date_format), data)
-        if words <= (1 - NEARLY_DATES) * count
-        else None
-    )
+    numbers = numerals.read(values.western, numerals.Style()).is_valid()
+    few = words <= (1 - NEARLY_DATES) * count and not (np.asarray(numbers) & marks).any()
+    dated = datetime(without_words(values, data.date_format), data) if few else None
     found = f"{words} of {count} values are no dates, first in data row {values.row(marks)}, so"
     examples = (first_text(text, marks)[:MAX_VALUE_CHARACTERS],)
     if dated:
@@ -130,6 +130,21 @@ def _no_dates(text: pa.Array, date_format: str | None) -> np.ndarray[tuple[int, 
     if date_format and date_format not in dates.SHAPES and marks.any():
         marks &= ~dates.read(text, date_format).shaped
     return marks
+
+
+def _refuse_serials(values: Values, text: pa.Array, others: np.ndarray[Any, np.dtype[np.bool_]]) -> None:
+    """Days as Excel counts them between dates: they are dates, too, but which is for the source to say."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pc.all(pc.match_substring_regex(text.filter(pa.array(others)), EXCEL_SERIAL)).as_py():
+        raise DataError(
+            "E074",
+            "dates must be written as dates in every row, not as Excel's numbers of days",
+            where=values.where(others, words=True),
+            value=first_text(text, others),
+            mend="write dates as 2020-02-13 at the source, or list the number under data.missing",
+        )
 
 
 def first_text(text: pa.Array, marks: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> str:
