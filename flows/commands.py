@@ -88,10 +88,12 @@ def check_experiment(
     if write_schema is not None:
         _check_is_new(write_schema, "the schema file")
         data = data.model_copy(update={"expect": None})  # what is written anew does not hold any more
+    out = console(json=as_json)
     with TemporaryDirectory() as temporary:
         store = Store(Path(temporary))
         step = partial(performed, private=data.private)
-        collected = step(collect, store, data, experiment.split, folder)
+        with shown_on(out) as terminal:
+            collected = step(collect, store, data, experiment.split, folder, on_progress=terminal.reading)
         cleaned = step(clean, store, collected.outputs, data, experiment.clean)
         parts = step(split, store, cleaned.outputs, data, experiment.split, experiment.seed)
         encoded = step(encode, store, cleaned.outputs, parts.outputs, data, experiment.split, experiment.seed)
@@ -103,7 +105,6 @@ def check_experiment(
             _write_schema(write_schema, store, collected.outputs, data)
     parameters = sum(p.numel() for p in network.parameters())
     batches = -(-parts.outputs.train // (choice.train.batch_size * choice.train.accumulate))
-    out = console(json=as_json)
     out.print(_columns_table(columns))
     steps: dict[str, Outcome[Any]] = {
         "collect": collected,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from etude.training.fitting import Epoch
     from tasks.result import RunResult
     from tasks.run import Run
+
+MOMENT_SECONDS = 1.0
 
 
 def safe(text: str) -> str:
@@ -38,11 +41,29 @@ class TerminalListener(Listener):
         self.out = out
         self.run: Run | None = None
         self._bar: Progress | None = None
+        self._reading_since = 0.0
 
     def opened(self, run: Run) -> None:
         self.run = run
         if self.out.is_terminal:
             self.out.print(f"[bold]{safe(run.experiment.name)}[/bold]  run {run.run_id}")
+
+    def reading(self, done: int, total: int) -> None:
+        """A bar for a source that takes longer than a moment; a query's rows have no total, and the bar only moves."""
+        now = time.monotonic()
+        self._reading_since = self._reading_since or now
+        if self._bar is None and self.out.is_terminal and now - self._reading_since > MOMENT_SECONDS:
+            self._bar = Progress(
+                TextColumn("  [cyan]collect[/cyan]  reading {task.completed:,.0f}"),
+                BarColumn(bar_width=24),
+                TimeRemainingColumn(),
+                console=self.out,
+                transient=True,
+            )
+            self._bar.add_task("collect", total=None)
+            self._bar.start()
+        if self._bar is not None:
+            self._bar.update(self._bar.task_ids[0], completed=done, total=total if total > done else None)
 
     def epoch(self, epoch: Epoch, epochs: int) -> None:
         self._draw("[cyan]train[/cyan]    epoch", epoch, epochs)
@@ -76,7 +97,7 @@ class TerminalListener(Listener):
             )
 
     def said(self, text: str) -> None:
-        self.out.print(_line("[yellow]note[/yellow]", escape(text)))
+        self.out.print(_line("[yellow]note[/yellow]", safe(text)))
 
     def done(self, done: Done) -> None:
         self.stop()

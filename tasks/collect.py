@@ -10,6 +10,7 @@ from prefect.cache_policies import NO_CACHE
 from etude.steps.collect import Collected, collect
 from tasks import tracking
 from tasks.perform import perform
+from tasks.progress import listener
 from tasks.run import Run
 
 
@@ -24,7 +25,7 @@ def collect_table(run: Run, data: Any = None, test: Any = None) -> Collected:
         experiment.data,
         experiment.split,
         run.folder,
-        live={"given": data, "given_test": test},
+        live={"given": data, "given_test": test, "on_progress": listener().reading},
         reusable=False,
     )
     tracking.log_snapshot(run, collected, experiment.data.target)

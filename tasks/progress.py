@@ -6,6 +6,7 @@ Without a listener the lines go to the logger ``etude``, which Prefect forwards 
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from etude.training.fitting import Epoch
     from etude.verdicts import Verdict
     from tasks.run import Run
+
+QUIET_SECONDS = 10
 
 
 @dataclass(frozen=True)
@@ -36,12 +39,19 @@ class Listener:
 
     def __init__(self) -> None:
         self._logger = logging.getLogger("etude")
+        self._last_said = time.monotonic()
 
     def opened(self, run: Run) -> None:
         self._logger.info("run %s of experiment %s", run.run_id, run.experiment.name)
 
     def started(self, task: str) -> None:
         """A task begins."""
+
+    def reading(self, done: int, total: int) -> None:
+        """So many bytes of a source are read, or rows of a query, of which nobody knows the total."""
+        if time.monotonic() - self._last_said > QUIET_SECONDS:
+            self._last_said = time.monotonic()
+            self._logger.info("reading: %s of %s", f"{done:,}", f"{total:,}" if total > done else "?")
 
     def epoch(self, epoch: Epoch, epochs: int) -> None:
         """An epoch of at most ``epochs`` has ended."""

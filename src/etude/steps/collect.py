@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from etude.columns.schema import Schema
     from etude.experiment import Data, Split
-    from etude.reading.any_table import RawTable
+    from etude.reading.any_table import Progress, RawTable
 
 
 @dataclass(frozen=True)
@@ -61,9 +61,11 @@ def collect(
     folder: str,
     given: pd.DataFrame | Snapshot | None = None,
     given_test: pd.DataFrame | None = None,
+    on_progress: Progress | None = None,
 ) -> Outcome[Collected]:
     """The snapshot of ``data.source``, or of the frame or the earlier snapshot that is ``given``; beside it that of
-    ``data.test`` or of the frame ``given_test``. The kinds are those of the source alone.
+    ``data.test`` or of the frame ``given_test``. The kinds are those of the source alone. ``on_progress`` hears of
+    bytes done and bytes in all while the source is read.
 
     Raises DataError: what the strict reader refuses, E043 a drift from the schema file that stops, E005 no rows, E076
     a named column that does not exist, E044 other columns in the test table.
@@ -75,7 +77,11 @@ def collect(
     from etude.columns.epochs import refuse_mixed_epochs
     from etude.reading import any_table as reading
 
-    raw = reading.read(data, Path(folder)) if given is None else reading.read_frame(given)
+    raw = (
+        reading.read(data, Path(folder), on_progress or reading.silent)
+        if given is None
+        else reading.read_frame(given)
+    )
     _check_names(raw, data, split)
     kinds = schema.infer(raw.table, data)
     parsed = parsing.parse(raw.table, kinds)
