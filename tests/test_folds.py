@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from rich.console import Console
 from safetensors.numpy import load as load_arrays
 
 from etude.errors import DataError, EtudeError
@@ -24,6 +27,8 @@ from etude.steps.folds import Folded, fold_parts, folds
 from etude.steps.split import Parts, positions, split
 from etude.store import Store
 from etude.training.epoch import Epoch
+from flows.terminal import TerminalListener, print_result
+from tasks.result import RunResult
 
 
 def rows(n: int, classes: int = 3, column: list[object] | None = None) -> Rows:
@@ -226,6 +231,27 @@ def test_check_says_how_the_folds_would_be_dealt(
     line = "4 folds: each learns from 54 rows, stops by 18, is scored on 24 others"
     assert answer["folds"] == line
     assert line in capsys.readouterr().out.replace("\n", " ").replace("  ", " ")
+
+
+def test_the_terminal_shows_each_fold_and_the_score_out_of_all() -> None:
+    written = StringIO()
+    out = Console(file=written, force_terminal=True, width=120)
+    terminal = TerminalListener(out)
+    epoch = Epoch(1, 5, 0.1, 1.0, 1.0, 0.5, 0.6, {}, {}, 1.0, 0.1, 10.0, 0)
+    terminal.fold(2, 5, epoch, 3)
+    terminal.stop()
+    assert "fold 2 of 5, epoch" in re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", written.getvalue())
+
+    metrics = {
+        "test/accuracy": 0.9, "validation/best_accuracy": 0.8, "baseline/accuracy": 0.5, "folds/count": 5.0,
+        "folds/accuracy": 0.85, "folds/accuracy_low": 0.81, "folds/accuracy_high": 0.88,
+    }  # fmt: skip
+    told = Console(file=StringIO(), width=120, record=True)
+    print_result(
+        told, RunResult("r", "1", "sqlite:///m.db", metrics, {}, {}, "models:/m", "link", {}), "f.yaml"
+    )
+    (row,) = (line for line in told.export_text().splitlines() if "5 folds" in line)
+    assert row.split() == ["accuracy,", "5", "folds", "0.8500", "-", "0.8100", "to", "0.8800"]
 
 
 @pytest.mark.parametrize(

@@ -71,18 +71,19 @@ def balanced(
         units, return_index=True, return_inverse=True, return_counts=True
     )
     order = np.lexsort((places(distinct, seed), -sizes, strata[first]))
-    part = np.asarray(shares)
-    total = np.zeros(len(part))
+    bins = range(len(shares))
+    total = [0.0 for _ in bins]
     bin_of_unit = np.zeros(len(distinct), dtype=np.int64)
-    stratum, filled = None, np.zeros(len(part))
-    for unit in order:
-        if strata[first[unit]] != stratum:
-            stratum, filled = strata[first[unit]], np.zeros(len(part))
-        after, all_after = (filled + sizes[unit]) / part, (total + sizes[unit]) / part
-        chosen = min(range(len(part)), key=lambda b: (round(after[b], 9), round(all_after[b], 9), b))
+    stratum, filled = None, [0.0 for _ in bins]
+    ordered = (order.tolist(), strata[first][order].tolist(), sizes[order].tolist())
+    for unit, own, size in zip(*ordered, strict=True):
+        if own != stratum:
+            stratum, filled = own, [0.0 for _ in bins]
+        after = [(round((filled[b] + size) / shares[b], 9), (total[b] + size) / shares[b], b) for b in bins]
+        chosen = min(after)[2]
         bin_of_unit[unit] = chosen
-        filled[chosen] += sizes[unit]
-        total[chosen] += sizes[unit]
+        filled[chosen] += size
+        total[chosen] += size
     return bin_of_unit[unit_of_row]
 
 
