@@ -92,8 +92,9 @@ def check_experiment(
     with TemporaryDirectory() as temporary:
         store = Store(Path(temporary))
         step = partial(performed, private=data.private)
+        read = partial(collect, rules=experiment.clean)
         with shown_on(out) as terminal:
-            collected = step(collect, store, data, experiment.split, folder, on_progress=terminal.reading)
+            collected = step(read, store, data, experiment.split, folder, on_progress=terminal.reading)
         cleaned = step(clean, store, collected.outputs, data, experiment.clean)
         parts = step(split, store, cleaned.outputs, data, experiment.split, experiment.seed)
         encoded = step(encode, store, cleaned.outputs, parts.outputs, data, experiment.split, experiment.seed)

@@ -25,7 +25,12 @@ def collect_table(run: Run, data: Any = None, test: Any = None) -> Collected:
         experiment.data,
         experiment.split,
         run.folder,
-        live={"given": data, "given_test": test, "on_progress": listener().reading},
+        live={
+            "given": data,
+            "given_test": test,
+            "rules": experiment.clean,
+            "on_progress": listener().reading,
+        },
         reusable=False,
     )
     tracking.log_snapshot(run, collected, experiment.data.target)

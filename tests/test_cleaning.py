@@ -75,3 +75,19 @@ def test_equal_rows_are_counted_and_dropped_only_when_asked() -> None:
 def test_no_rows_left_is_refused() -> None:
     with pytest.raises(DataError, match="E005 rows must be left after cleaning"):
         clean(table(x=[1.0], y=pa.array([None], pa.string())), DATA, Clean(missing_target="drop"))
+
+
+def test_reading_is_reported_as_rules_with_real_examples_and_without_dropped_columns() -> None:
+    from etude.steps.clean import _parsing_results
+
+    counts = {
+        "x": {"missing": {"": 2, "NA": 3, "-": 1}, "trimmed": 2, "trimmed_example": [" a", "a"]},
+        "note": {"missing": {"NA": 300}, "normalised": 9, "normalised_example": ["１", "1"]},
+    }
+    found = _parsing_results(counts, Data(source="t", target="y", drop=("note",)), Clean())
+    assert [(r.rule, r.changed, r.before, r.after) for r in found] == [
+        ("missing tokens", 4, "NA", "missing"),
+        ("outer blanks", 2, "' a'", "'a'"),
+        ("look-alike characters", 0, "", ""),
+        ("impossible dates", 0, "", ""),
+    ]

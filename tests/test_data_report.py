@@ -11,7 +11,7 @@ import pytest
 from etude.cleaning import RuleResult
 from etude.columns.column import Column
 from etude.experiment import Kind
-from etude.report.column_facts import ColumnFacts, column_facts
+from etude.report.column_facts import ColumnFacts, column_facts, private_facts
 from etude.report.data_overview import data_overview
 from etude.report.data_report import COLUMNS_UP_TO, DataReport, html, percent
 
@@ -246,3 +246,16 @@ def test_shares_that_are_nearly_nothing_or_all_are_not_rounded_away() -> None:
     assert [percent(s) for s in (0, 1e-6, 0.001, 0.5, 0.9999, 1)] == [
         "0.0 %", "under 0.1 %", "0.1 %", "50.0 %", "over 99.9 %", "100.0 %",
     ]  # fmt: skip
+
+
+def test_large_numbers_are_written_out() -> None:
+    found = facts(pa.array([162.0, 25_517_500.0, 760_505_847.0]), "number")
+    assert (found.low, found.middle, found.high) == ("162", "25,517,500", "760,505,847")
+
+
+def test_a_private_report_has_counts_and_no_value() -> None:
+    whole = small()
+    page = Page(html(report(private_facts(whole.columns), target="y"))).text
+    assert "private" in page
+    assert "value 1 2" in page
+    assert not [value for value in ("30.5", "50", "2007-11-11", "a 2") if value in page.replace("50.0 %", "")]

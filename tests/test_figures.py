@@ -184,3 +184,11 @@ def test_a_figure_that_cannot_be_drawn_leaves_the_settings_as_they_were() -> Non
     with pytest.raises(ZeroDivisionError):
         drawn(2, 2, lambda figure: 1 / 0)
     assert dict(mpl.rcParams) == before
+
+
+def test_long_labels_are_broken_into_lines_and_not_cut() -> None:
+    names = ["Adelie Penguin (Pygoscelis adeliae)", "Gentoo penguin (Pygoscelis papua)", "short"]
+    found = safe_labels(names, 24, lines=3)
+    assert [" ".join(label.split("\n")) for label in found] == names
+    assert max(len(line) for label in found for line in label.split("\n")) <= 24
+    assert safe_labels(["x" * 100], 24, lines=2)[0].replace("\n", "") == "x" * 47 + "…"

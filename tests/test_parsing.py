@@ -136,7 +136,14 @@ COUNTS = {
 
 @pytest.mark.parametrize(("values", "counts"), COUNTS.values(), ids=COUNTS)
 def test_what_was_done_to_cells_is_counted(values, counts) -> None:
-    assert parsed(values)[1] == counts
+    found = parsed(values)[1]
+    assert {what: rows for what, rows in found.items() if not what.endswith("_example")} == counts
+
+
+def test_a_changed_cell_is_shown_before_and_after() -> None:
+    counts = parsed(["a\u200b", "b", " c"])[1]
+    assert counts["trimmed_example"] == [" c", "c"]
+    assert counts["normalised_example"] == ["a\u200b", "a"]
 
 
 def test_declared_tokens_are_missing_as_text_and_as_number() -> None:

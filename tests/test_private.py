@@ -245,5 +245,8 @@ def test_quotes_are_blanked_unless_they_are_names() -> None:
 
 
 def test_counts_of_tokens_keep_their_sum_and_lose_the_tokens() -> None:
-    counts = {"x": {"missing": {"": 2, "k.A.": 3, "-": 1}, "trimmed": 4}, "y": {}}
+    counts = {
+        "x": {"missing": {"": 2, "k.A.": 3, "-": 1}, "trimmed": 4, "trimmed_example": [" a", "a"]},
+        "y": {},
+    }
     assert of_counts(counts) == {"x": {"missing": {"": 2, "a token": 4}, "trimmed": 4}, "y": {}}

@@ -47,6 +47,17 @@ def test_day_first_and_impossible_dates_are_still_judged_beside_words() -> None:
         found([f"{1 + i % 12:02d}/{1 + i % 12:02d}/2020" for i in range(300)] + ["offen"])
 
 
+def test_impossible_dates_are_missing_and_counted_when_the_rule_says_so() -> None:
+    cells = [*DAYS, "2020-02-31", "0000-00-00", "0000-00-00"]
+    raw = pa.table({"x": cells, "y": [str(i % 2) for i in range(len(cells))]})
+    inferred = schema.infer(raw, Data(source="t", target="y"), impossible_dates="missing")
+    parsed = parsing.parse(raw, schema.Schema.from_json(inferred.to_json()))
+    assert (inferred.column("x").kind, parsed.table["x"].null_count) == ("datetime", 3)
+    assert parsed.counts["x"] == {"impossible": 3, "impossible_example": ["2020-02-31", "missing"]}
+    with pytest.raises(DataError, match="E074"):
+        schema.infer(raw, Data(source="t", target="y"))
+
+
 def test_numbers_between_dates_are_no_words() -> None:
     column, _, _ = found([*DAYS, "17"])
     assert (column.kind, column.stray) == ("category", False)

@@ -27,7 +27,8 @@ class Column:
     ``missing`` are the tokens that count as missing as found when the schema was made; in numbers, truth values and
     dates every word of ``MISSING_WORDS`` does. ``exact``: int64, for whole numbers that a float64 would round.
     ``numeric``: levels that are all numbers, so 1.0 is the level "1". ``date_format``: a shape of
-    ``etude.columns.dates`` or a strptime format. ``stray``: words between its dates are missing. ``words``: the
+    ``etude.columns.dates`` or a strptime format. ``stray``: words between its dates are missing; ``real_alone``:
+    so are days that no calendar has. ``words``: the
     spellings of true and false. ``thousands``,
     ``decimal``, ``before``, ``after``: how its numbers are written.
     """
@@ -43,6 +44,7 @@ class Column:
     date_format: str = ""
     zoned: bool = False
     stray: bool = False
+    real_alone: bool = False
     words: tuple[str, str] | None = None
     thousands: str | None = None
     decimal: str = "."

@@ -122,6 +122,21 @@ def without_words(values: Values, date_format: str | None) -> Values:
     return replace(values, words=words)
 
 
+def without_impossible(values: Values, date_format: str | None) -> Values:
+    """The values of a column of dates, in which a date that no shape finds in the calendar is a word for missing."""
+    words = values.words.copy()
+    words[values.mask(words=False)] = _impossible(values.western, date_format)
+    return replace(values, words=words)
+
+
+def _impossible(text: pa.Array, date_format: str | None) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+    shapes = (*dates.SHAPES, *((date_format,) if date_format and date_format not in dates.SHAPES else ()))
+    found = [dates.read(text, shape) for shape in shapes]
+    shaped = np.logical_or.reduce([instants.shaped for instants in found])
+    real = np.logical_or.reduce([instants.valid for instants in found])
+    return np.asarray(shaped & ~real, dtype=np.bool_)
+
+
 def _no_dates(text: pa.Array, date_format: str | None) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
     """Which texts neither look like a date nor have the format."""
     import pyarrow.compute as pc

@@ -27,8 +27,9 @@ __all__ = ["Parsed", "from_frame", "parse"]
 @dataclass(frozen=True)
 class Parsed:
     """The canonical table, and by column what was done to cells: ``missing`` (token: rows, "" for empty cells),
-    ``trimmed``, ``normalised`` (look-alike and invisible characters), ``infinite``, ``unreadable`` (rows, the first of
-    them and its text); what is zero is left out."""
+    ``trimmed``, ``normalised`` (look-alike and invisible characters) with the first as ``..._example``, ``infinite``,
+    ``impossible`` (dates, where they are missing), ``unreadable`` (rows, the first of them and its text); what is zero
+    is left out."""
 
     table: pa.Table
     counts: dict[str, Any]

@@ -77,10 +77,11 @@ def _recorded(column: Column) -> dict[str, Any]:
     }
 
 
-def infer(raw: pa.Table, data: Data) -> Schema:
+def infer(raw: pa.Table, data: Data, *, impossible_dates: str = "refuse") -> Schema:
     """The kinds of all columns of a raw table (texts with null for an empty field, or native types).
 
-    The order of rows and their chunking do not matter to a kind. A column of ``data.drop`` is never refused.
+    The order of rows and their chunking do not matter to a kind. With ``impossible_dates="missing"`` days that no
+    calendar has are missing. A column of ``data.drop`` is never refused.
     Raises DataError E040, E044 and those of ``kinds.of_text``.
     """
     unknown = [name for name in data.columns if name not in raw.column_names]
@@ -91,14 +92,17 @@ def infer(raw: pa.Table, data: Data) -> Schema:
             value=unknown[0],
             mend=nearest(unknown[0], raw.column_names),
         )
-    columns = tuple(_column(raw.column(i), name, data) for i, name in enumerate(raw.column_names))
+    lenient = impossible_dates == "missing"
+    columns = tuple(_column(raw.column(i), name, data, lenient) for i, name in enumerate(raw.column_names))
     return Schema(columns, tuple(token.strip() for token in data.missing))
 
 
-def _column(values: pa.ChunkedArray, name: str, data: Data) -> Column:
+def _column(values: pa.ChunkedArray, name: str, data: Data, lenient: bool) -> Column:
     try:
         return _judged(plain(values, name), name, data)
     except DataError as error:
+        if error.code == "E074" and lenient and name != data.target:
+            return _without_impossible(plain(values, name), name, data)
         if name not in data.drop:
             raise
         return Column(name, "category", "dropped", warning=error.code)
@@ -115,6 +119,13 @@ def _judged(values: pa.ChunkedArray, name: str, data: Data) -> Column:
         found = quick.column_of(values, name, data)
         return found or kinds.of_text(values_of(values, name, data.missing), data)
     return _native(values, name, data)
+
+
+def _without_impossible(values: pa.ChunkedArray, name: str, data: Data) -> Column:
+    """The kind that the real dates have; raises what they raise."""
+    real = date_kinds.without_impossible(values_of(spelled(values), name, data.missing), data.date_format)
+    column = declared.column_of(real, data) if name in data.columns else kinds.of_text(real, data)
+    return column.but(real_alone=True) if column.kind == "datetime" else column
 
 
 def _native(values: pa.ChunkedArray, name: str, data: Data) -> Column:

@@ -28,6 +28,10 @@ def read(values: Values, column: Column, *, lenient: bool = False) -> tuple[pa.C
     if column.stray:
         values = date_kinds.without_words(values, column.date_format)
     counts = _counts(values, column)
+    if column.real_alone:
+        real = date_kinds.without_impossible(values, column.date_format)
+        counts |= _impossible(values, real)
+        values = real
     if column.kind not in readers:
         return _strings(values, column), counts
     mask = values.mask(words=False)
@@ -38,6 +42,15 @@ def read(values: Values, column: Column, *, lenient: bool = False) -> tuple[pa.C
     if column.kind == "number":
         result, counts = missing_numbers(result, column, values.missing, counts)
     return result, with_infinite(counts, result)
+
+
+def _impossible(values: Values, real: Values) -> Counts:
+    """Rows whose date no calendar has, and the first of them."""
+    marks = real.words & ~values.words & values.kept
+    if not marks.any():
+        return {}
+    example = values.cells.text[int(np.flatnonzero(marks)[0])].as_py()
+    return {"impossible": int(values.cells.counts[marks].sum()), "impossible_example": [example, "missing"]}
 
 
 def _unreadable(values: Values, marks: Marks) -> dict[str, object]:
@@ -169,5 +182,7 @@ def _counts(values: Values, column: Column) -> Counts:
     normalised = changed & np.asarray(pc.not_equal(pc.ascii_trim(cells.raw, BLANKS), read_as))
     for name, marks in (("trimmed", changed & ~normalised), ("normalised", normalised)):
         rows = int(cells.counts[marks].sum())
-        counts |= {name: rows} if rows else {}
+        if rows:
+            first = int(np.flatnonzero(marks)[0])
+            counts |= {name: rows, f"{name}_example": [cells.raw[first].as_py(), read_as[first].as_py()]}
     return counts

@@ -132,5 +132,6 @@ def _text(value: np.generic) -> str:
     if isinstance(value, np.datetime64):
         return str(np.datetime_as_string(value, unit="s")).replace("T", " ").removesuffix(" 00:00:00")
     if isinstance(value, np.floating):
-        return f"{float(value):,.6g}"
+        large = 1e5 <= abs(float(value)) < 1e15
+        return f"{float(value):,.0f}" if large else f"{float(value):,.6g}"
     return f"{int(value):,}"

@@ -85,7 +85,7 @@ def _bars(
     if full:
         axes.barh(positions, [full] * len(labels), color="#f0f0f0", height=0.62)
     axes.barh(positions, values, color=colour, height=0.62)
-    axes.set_yticks(positions, safe_labels(labels, 22))
+    axes.set_yticks(positions, safe_labels(labels, 28, lines=2))
     axes.set_ylim(slots - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)
     axes.set_xlim(0, end * 1.3)

@@ -75,11 +75,22 @@ def safe_text(text: object, characters: int = 24) -> str:
     return line if len(line) <= characters else line[: characters - 1] + "…"
 
 
-def safe_labels(labels: list[str], characters: int = 24) -> list[str]:
-    """``safe_text`` of each; labels that lost what sets them apart get their number in front."""
-    safe = [safe_text(label, characters) for label in labels]
+def safe_labels(labels: list[str], characters: int = 24, lines: int = 1) -> list[str]:
+    """``safe_text`` of each, on up to ``lines`` lines of so many characters; labels that lost what sets them apart get
+    their number in front."""
+    safe = [safe_text(label, characters * lines) for label in labels]
     unclear = [s for s in safe if MISSING_GLYPH in s or safe.count(s) > 1 or not s.strip()]
-    return [f"{i}: {s}" if s in unclear else s for i, s in enumerate(safe)]
+    numbered = [f"{i}: {s}" if s in unclear else s for i, s in enumerate(safe)]
+    return [_wrapped(label, characters, lines) for label in numbered]
+
+
+def _wrapped(label: str, characters: int, lines: int) -> str:
+    """Broken at blanks where there are some; nothing is lost for want of a line."""
+    import textwrap
+
+    if lines == 1 or len(label) <= characters:
+        return label
+    return "\n".join(textwrap.wrap(label, max(characters, -(-len(label) // lines) + 3)))
 
 
 @cache

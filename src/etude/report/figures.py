@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 LOGARITHMIC_FROM = 30  # highest over lowest loss
 NUMBERS_UP_TO = 30  # classes whose counts are written into the matrix
+LINE = 0.15  # inches of a label's line
 POINTS_UP_TO = 2_000  # rows drawn as points; more are drawn as density
 
 Floats = NDArray[np.float64]
@@ -73,14 +74,15 @@ def confusion_matrix(labels: Sequence[str], counts: NDArray[np.int64]) -> bytes:
     classes = len(labels)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     cell = float(np.clip(5.5 / classes, 0.34, 0.8))
-    names = safe_labels(list(labels))
+    names = safe_labels(list(labels), lines=min(3, max(1, int(cell / LINE))))
+    longest = max(len(line) for name in names for line in name.split("\n")) * 0.075
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
         # The root of the share makes rare errors visible beside a dark diagonal.
         image = axes.imshow(shares, cmap="Blues", norm=PowerNorm(0.5, vmin=0, vmax=1), aspect="equal")
         every = range(0, classes, -(-classes // 45))
-        long = max(len(n) for n in names) * 0.075 > cell
+        long = longest > cell
         axes.set_yticks(every, [names[i] for i in every])
         axes.set_xticks(every, [names[i] for i in every], rotation=90 if long else 0)
         axes.tick_params(length=0)
@@ -95,9 +97,8 @@ def confusion_matrix(labels: Sequence[str], counts: NDArray[np.int64]) -> bytes:
         bar.set_label("share of the actual class")
         bar.outline.set_visible(False)
 
-    widest = max(len(n) for n in names) * 0.075
     side = min(cell * classes, 11)
-    return drawn(side + widest + 1.6, side + (widest if widest > cell else 0.3) + 0.9, draw, cut=True)
+    return drawn(side + longest + 1.6, side + (longest if longest > cell else 0.3) + 0.9, draw, cut=True)
 
 
 def residuals(target: Floats, prediction: Floats) -> bytes:

@@ -61,7 +61,7 @@ def clean(store: Store, collected: Collected, data: Data, rules: Clean) -> Outco
     cleaned = Cleaned(
         store.put(snapshot.to_bytes(whole)), collected.schema, task, whole.num_rows, official_rows
     )
-    done = (*_parsing_results(json.loads(store.get(collected.parsing)), data), *results)
+    done = (*_parsing_results(json.loads(store.get(collected.parsing)), data, rules), *results)
     facts = column_facts(kept, schema.columns, target=data.target, left_out=data.drop)
     if data.private:
         done, facts = tuple(replace(r, before="", after="") for r in done), private_facts(facts)
@@ -140,27 +140,29 @@ def _unused_spellings(data: Data, results: Sequence[cleaning.RuleResult]) -> tup
     return ("no spelling of data.labels stands in the target (E086)",)
 
 
-def _parsing_results(counts: dict[str, dict[str, Any]], data: Data) -> list[cleaning.RuleResult]:
+def _parsing_results(
+    counts: dict[str, dict[str, Any]], data: Data, rules: Clean
+) -> list[cleaning.RuleResult]:
     """What reading already did to cells, as rules: tokens taken for missing, blanks trimmed, characters normalised."""
+    used = [found for name, found in counts.items() if name not in data.drop]
     tokens = Counter[str]()
-    changed = Counter[str]()
-    for column in (found for name, found in counts.items() if name not in data.drop):
+    for column in used:
         tokens.update({token: rows for token, rows in column.get("missing", {}).items() if token})
-        changed.update({name: column.get(name, 0) for name in ("trimmed", "normalised")})
-    most = tokens.most_common(1)
+    most = tokens.most_common(1)[0][0] if tokens else ""
     found = [
         cleaning.RuleResult(
-            "missing tokens",
-            "missing",
-            tokens.total(),
-            "cells",
-            most[0][0] if most else "",
-            "missing" if most else "",
-        ),
-        cleaning.RuleResult("outer blanks", "trimmed", changed["trimmed"], "cells", "' a'", "'a'"),
-        cleaning.RuleResult("look-alike characters", "normalised", changed["normalised"], "cells", "１", "1"),
+            "missing tokens", "missing", tokens.total(), "cells", most, "missing" if most else ""
+        )
     ]
-    return [result for result in found if result.changed]
+    for rule, action in (("outer blanks", "trimmed"), ("look-alike characters", "normalised")):
+        before, after = next((c[f"{action}_example"] for c in used if f"{action}_example" in c), ("", ""))
+        cells = sum(column.get(action, 0) for column in used)
+        example = (repr(before), repr(after)) if before else ("", "")
+        found.append(cleaning.RuleResult(rule, action, cells, "cells", *example))
+    example = next((c["impossible_example"] for c in used if "impossible_example" in c), ("", ""))
+    cells = sum(column.get("impossible", 0) for column in used)
+    found.append(cleaning.RuleResult("impossible dates", rules.impossible_dates, cells, "cells", *example))
+    return found
 
 
 def _check_varies(column: pa.ChunkedArray, task: str, name: str) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from etude.columns.schema import Schema
-    from etude.experiment import Data, Split
+    from etude.experiment import Clean, Data, Split
     from etude.reading.any_table import Progress, RawTable
 
 
@@ -62,6 +62,7 @@ def collect(
     given: pd.DataFrame | Snapshot | None = None,
     given_test: pd.DataFrame | None = None,
     on_progress: Progress | None = None,
+    rules: Clean | None = None,
 ) -> Outcome[Collected]:
     """The snapshot of ``data.source``, or of the frame or the earlier snapshot that is ``given``; beside it that of
     ``data.test`` or of the frame ``given_test``. The kinds are those of the source alone. ``on_progress`` hears of
@@ -83,7 +84,7 @@ def collect(
         else reading.read_frame(given)
     )
     _check_names(raw, data, split)
-    kinds = schema.infer(raw.table, data)
+    kinds = schema.infer(raw.table, data, impossible_dates=rules.impossible_dates if rules else "refuse")
     parsed = parsing.parse(raw.table, kinds)
     refuse_mixed_epochs(parsed.table, kinds, data)
     expected, drifted = _expected(parsed.table, kinds, data, folder)
