@@ -12,10 +12,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from bad_inputs import Told, etude, experiment, refused
 
 from etude.errors import DataError, ExperimentError
-from etude.experiment import Data
+from etude.experiment import Data, Split
 from etude.reading.any_table import RawTable, read
+from etude.steps.collect import collect
+from etude.store import Store
 
 QUERY = "SELECT id, name, size FROM people ORDER BY id"
 ROWS = [{"id": 1, "name": "Ann", "size": 1.5}, {"id": 2, "name": None, "size": 2.5}]
@@ -129,15 +132,50 @@ def test_a_real_postgresql(postgresql, tmp_path, monkeypatch):
     assert first["id"] == "1"
     assert found.table.column("day")[0].as_py() == datetime.date(2024, 1, 2)
     assert found.source == postgresql
-    for refused in ("CREATE TABLE t (a int)", "SELECT * FROM nowhere"):
+    for wrong in ("CREATE TABLE t (a int)", "SELECT * FROM nowhere"):
         with pytest.raises(ExperimentError, match="E001"):
-            reading(tmp_path, refused, postgresql)
+            reading(tmp_path, wrong, postgresql)
     with pytest.raises(DataError, match="E040"):
         reading(tmp_path, "SELECT ARRAY[1, 2] AS a, 1 AS b", postgresql)
     monkeypatch.setenv("PG_SECRET", "wr0ng")
     with pytest.raises(ExperimentError, match=r"E136 .*password authentication failed") as caught:
         reading(tmp_path, query, postgresql)
     assert "wr0ng" not in str(caught.value)
+
+
+MANY = "SELECT i AS id, i * 37 % 101 AS x, CASE WHEN i % 3 = 0 THEN 'no' ELSE 'yes' END AS y FROM "
+
+
+def checked(folder: Path, source: str, query: str) -> Told:
+    return etude("check", str(experiment(folder, source, query=query)), "--json")
+
+
+def test_the_command_checks_a_query_of_sqlite(folder):
+    told = checked(
+        folder,
+        "sqlite:///people.db",
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 90) "
+        + MANY
+        + "n ORDER BY i",
+    )
+    assert told.exit_code == 0, told.line
+    assert sum(told.answer["rows"].values()) == 90
+    refused(checked(folder, "sqlite:///people.db", "SELECT * FROM peeple"), "E001", "no such table")
+
+
+@pytest.mark.services
+def test_the_password_of_a_database_is_in_nothing_that_a_run_keeps(postgresql, tmp_path):
+    query = MANY + "generate_series(1, 90) AS i ORDER BY i"
+    told = checked(tmp_path, postgresql, query)
+    assert told.exit_code == 0, told.line
+    assert "s3cret" not in str(told)
+    store = Store(tmp_path / "store")
+    collected = collect(store, Data(source=postgresql, query=query, target="y"), Split(), str(tmp_path))
+    assert collected.record.tags["source"] == postgresql, "the name of the variable, not what it holds"
+    kept = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(kept) > 3
+    assert not any(b"s3cret" in content for content in kept)
+    assert "s3cret" not in str(collected.record)
 
 
 def test_a_password_in_the_url_is_refused_before_anything_is_asked(folder):

@@ -42,11 +42,24 @@ def test_a_file_is_copied_and_read(system):
     assert heard[-1] == (len(gzip.compress(TABLE)),) * 2
 
 
-def test_a_missing_file_and_a_folder_are_refused(system):
+def test_a_missing_file_and_a_folder_without_tables_are_refused(system):
     with pytest.raises(DataError, match="E001"):
         reading("memory://bucket/other.csv")
-    with pytest.raises(DataError, match="E002"):
-        reading("memory://bucket")
+    system.mkdir("/bucket/empty")
+    with pytest.raises(DataError, match="E002 a folder must hold tables"):
+        reading("memory://bucket/empty")
+    with pytest.raises(DataError, match="E001 the pattern must match a file"):
+        reading("memory://bucket/*.parquet")
+
+
+@pytest.mark.parametrize("source", ["memory://bucket", "memory://bucket/*", "memory://bucket/**/*.csv*"])
+def test_a_folder_and_a_pattern_are_one_table_in_the_order_of_their_paths(system, source):
+    system.pipe("/bucket/u.csv", b"a,b\n5,6\n")
+    system.pipe("/bucket/deep/v.csv", b"a,b\n7,8\n") if "**" in source else None
+    found = reading(source)
+    expected = ["7", "1", "3", "5"] if "**" in source else ["1", "3", "5"]
+    assert found.table.column("a").to_pylist() == expected
+    assert [file["name"] for file in found.facts["files"]][-2:] == ["t.csv.gz", "u.csv"]
 
 
 def test_an_unknown_protocol_is_refused_with_the_nearest():

@@ -21,7 +21,7 @@ from etude.reading.file_formats import FormatTable, read_file
 from etude.reading.frames import SKLEARN, digest_of_table, sklearn_table, table_of_frame
 from etude.reading.local_files import checked_stat
 from etude.reading.many_files import digest_of_files, files_of_folder, files_of_pattern, stacked
-from etude.reading.remote_files import copy_from
+from etude.reading.remote_files import copies_from
 from etude.secrets_in_urls import check_no_password, resolved
 
 if TYPE_CHECKING:
@@ -111,11 +111,16 @@ def _copied(data: Data, on_progress: Progress) -> tuple[FormatTable, str]:
     check_no_password(data.source)
     scheme = urlsplit(data.source).scheme
     with tempfile.TemporaryDirectory(prefix="etude-") as temporary:
-        copy = download if scheme in ("http", "https") else copy_from
-        path = copy(resolved(data.source), where, Path(temporary), on_progress)
-        with path.open("rb") as file:
+        folder = Path(temporary)
+        if scheme in ("http", "https"):
+            paths = [download(resolved(data.source), where, folder, on_progress)]
+        else:
+            paths = copies_from(resolved(data.source), where, folder, on_progress)
+        if len(paths) > 1:
+            return _many(paths, data, where, silent)
+        with paths[0].open("rb") as file:
             _check_sha256(data, hashlib.file_digest(file, "sha256").hexdigest(), where)
-        return read_file(path, where, data, silent)
+        return read_file(paths[0], where, data, silent)
 
 
 def _check_sha256(data: Data, found: str, where: str) -> None:

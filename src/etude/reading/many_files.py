@@ -6,7 +6,7 @@ import glob
 import hashlib
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from etude.errors import DataError, printable
 from etude.reading.local_files import unreachable
@@ -26,7 +26,7 @@ def files_of_pattern(pattern: str, folder: Path) -> list[Path]:
     if not paths:
         mend = f"it starts at {printable(str(folder))}"
         raise DataError("E001", "the pattern must match a file", where=printable(pattern), mend=mend)
-    return _limited(paths, pattern)
+    return sorted(limited(paths, pattern), key=os.fspath)
 
 
 def files_of_folder(folder: Path, shown: str) -> list[Path]:
@@ -41,7 +41,7 @@ def files_of_folder(folder: Path, shown: str) -> list[Path]:
     if not paths:
         mend = f"name a file, or a folder of files such as {', '.join(ENDINGS)}"
         raise DataError("E002", "a folder must hold tables", where=shown, value="a folder without", mend=mend)
-    return _limited(paths, shown)
+    return sorted(limited(paths, shown), key=os.fspath)
 
 
 def is_table_name(name: str) -> bool:
@@ -51,11 +51,12 @@ def is_table_name(name: str) -> bool:
     return lowered.endswith(ENDINGS)
 
 
-def _limited(paths: list[Path], shown: str) -> list[Path]:
+def limited(paths: list[Any], shown: str) -> list[Any]:
+    """The paths, when they are not too many: E043."""
     if len(paths) > MAX_FILES:
         what, value = f"data.source must lead to at most {MAX_FILES:,} files", f"{len(paths):,} files"
         raise DataError("E043", what, where=printable(shown), value=value, mend="join them")
-    return sorted(paths, key=os.fspath)
+    return paths
 
 
 def stacked(tables: list[pa.Table], names: list[str], where: str) -> pa.Table:
