@@ -100,16 +100,29 @@ def test_few_rows_agree_by_chance():
 PRICES = np.random.default_rng(0).lognormal(10, 1, 300)
 
 
-@pytest.mark.parametrize("feature", [PRICES, PRICES * 100, PRICES * 1.8 + 32, -PRICES / 3, PRICES * 1e-290])
-def test_the_same_numbers_in_any_unit_are_a_copy(feature):
+@pytest.mark.parametrize(
+    "feature",
+    [
+        PRICES,
+        PRICES * 100,
+        PRICES * 1.8 + 32,
+        -PRICES / 3,
+        PRICES * 1e-290,
+        np.log(PRICES),
+        1 / PRICES,
+        np.floor(PRICES / 20_000),
+        (PRICES > 20_000) * 1.0,
+    ],
+)
+def test_the_same_numbers_in_any_unit_scale_or_bins_are_a_copy(feature):
     assert refused(feature, PRICES, REGRESSION)
 
 
 @pytest.mark.parametrize(
     "feature",
     [
-        PRICES * (1 + 1e-6 * np.sin(np.arange(300))),
-        np.log(PRICES),
+        PRICES * (1 + 1e-2 * np.sin(np.arange(300))),
+        np.where(np.arange(300) == 7, 0.0, np.log(PRICES)),
         PRICES[::-1],
         np.zeros(300),
         [None, *PRICES[1:]],

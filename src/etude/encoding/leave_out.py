@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from etude.encoding.numbers import as_floats
 from etude.errors import DataError, shown
 
 if TYPE_CHECKING:
+    import numpy
     import pyarrow
 
     from etude.encoding.target import Target
@@ -22,6 +23,7 @@ WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+")
 FEWEST_ROWS = 10
 HEAD_ROWS = 1_000
 ONE_IN_A_MILLION = math.log(1e6)
+ONE_IN_A_BILLION = math.log(1e9)
 
 
 def row_number_reason(column: pyarrow.ChunkedArray, name: str) -> str | None:
@@ -42,12 +44,17 @@ def row_number_reason(column: pyarrow.ChunkedArray, name: str) -> str | None:
     ordered = np.sort(values)
     if (ordered[1:] == ordered[:-1]).any():
         return None
-    if ID_WORDS & {word.casefold() for word in WORDS.findall(name)}:
+    if named_as_id(name):
         return f"id-like: named as one and different in each of {rows:,} train rows"
     in_order = bool((values == ordered).all() or (values == ordered[::-1]).all())
     if in_order and ordered[0] >= 0 and ordered[-1] <= 5 * rows:
         return f"id-like: it numbers the {rows:,} train rows in their order"
     return None
+
+
+def named_as_id(name: str) -> bool:
+    """A word of the name is id, index, No, rownames or the like."""
+    return bool(ID_WORDS & {word.casefold() for word in WORDS.findall(name)})
 
 
 def refuse_copy(
@@ -66,7 +73,7 @@ def refuse_copy(
 
 
 def _equal_numbers(feature: pyarrow.ChunkedArray, answers: pyarrow.ChunkedArray) -> bool:
-    """Equal in every row, or a multiple plus a constant of it (cents for dollars), up to rounding."""
+    """Equal in every row, or in its order: a multiple plus a constant, the logarithm, bins, another scale."""
     import numpy as np
     import pyarrow as pa
 
@@ -79,11 +86,34 @@ def _equal_numbers(feature: pyarrow.ChunkedArray, answers: pyarrow.ChunkedArray)
     x, y = as_floats(feature, ""), as_floats(answers, "")
     if np.array_equal(x, y):
         return True
-    with np.errstate(all="ignore"):
-        x, y = (values / np.abs(values).max() for values in (x, y))
-        x, y = (values - values.mean() for values in (x, y))
-        away = y - x * ((x @ y) / (x @ x))
-        return bool(np.isfinite(away).all() and np.abs(away).max() <= 1e-9 * np.abs(y).max())
+    head = slice(0, HEAD_ROWS)
+    return bool(np.isfinite(x).all()) and _in_step(x[head], y[head]) and goes_with(x, y)
+
+
+def goes_with(values: numpy.ndarray[Any, Any], answers: numpy.ndarray[Any, Any]) -> bool:
+    """Whether a number never falls, or never rises, while the answers grow; by chance less than once in a billion.
+    Neighbours that differ by rounding count as equal.
+    """
+    return _in_step(values, answers) and min(surprise(values), surprise(answers)) > ONE_IN_A_BILLION
+
+
+def _in_step(values: numpy.ndarray[Any, Any], answers: numpy.ndarray[Any, Any]) -> bool:
+    import numpy as np
+
+    rounding = 1e-9 * float(np.abs(values).max(initial=0.0))
+    ordered = values[np.lexsort((values, answers))]
+    if bool((np.diff(ordered) >= -rounding).all()):
+        return True
+    ordered = values[np.lexsort((-values, answers))]
+    return bool((np.diff(ordered) <= rounding).all())
+
+
+def surprise(values: numpy.ndarray[Any, Any]) -> float:
+    """The logarithm of the number of orders in which these values can stand."""
+    import numpy as np
+
+    counts = np.unique(values, return_counts=True)[1]
+    return math.lgamma(len(values) + 1) - sum(math.lgamma(count + 1) for count in counts.tolist())
 
 
 def _one_to_one(feature: pyarrow.ChunkedArray, answers: pyarrow.ChunkedArray) -> bool:

@@ -16,6 +16,7 @@ from etude.experiment import Data, Split
 from etude.outcome import Outcome, Record, put_files
 from etude.private import shown_labels
 from etude.steps.clean import Cleaned
+from etude.steps.leaks import with_leaks
 from etude.steps.split import Parts, positions
 from etude.store import Ref, Store
 
@@ -61,6 +62,7 @@ def encode(
     """Numbers for the network. Raises DataError: E097 a copy of the target, E060 no usable column."""
     from etude.columns.schema import Schema
     from etude.encoding import encoder as encoding
+    from etude.leaks.look import Scene
 
     schema = Schema.from_json(json.loads(store.get(cleaned.schema)))
     train, validation = _train_and_validation(store, cleaned, parts)
@@ -81,7 +83,9 @@ def encode(
         measured=encoder.measured,
     )
     record = _record(store, encoder, data, features, encoder.counts(validation), int((~known).sum()))
-    return Outcome(encodings, record, encodings.digest)
+    place = positions(store, parts)["train"]
+    scene = Scene(train, place, schema, data, settings, features, cleaned.task == "regression", seed)
+    return Outcome(encodings, with_leaks(store, record, scene), encodings.digest)
 
 
 def _train_and_validation(store: Store, cleaned: Cleaned, parts: Parts) -> tuple[pa.Table, pa.Table]:
