@@ -133,6 +133,12 @@ def test_numbers_that_only_go_with_the_target_are_none(feature):
     assert not refused(feature, PRICES, REGRESSION)
 
 
+def test_a_curve_is_learned_when_there_is_no_other_feature():
+    refuse_copy(column(np.log(PRICES)), "x", column(PRICES), REGRESSION, alone=True)
+    with pytest.raises(DataError, match="E097"):
+        refuse_copy(column(PRICES * 3 + 1), "x", column(PRICES), REGRESSION, alone=True)
+
+
 def test_the_line_to_write_is_in_the_error():
     with pytest.raises(
         DataError,

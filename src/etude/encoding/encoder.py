@@ -169,7 +169,7 @@ def fit(
     left_out: list[LeftOut] = []
     for name in features:
         if name not in data.allow:
-            leave_out.refuse_copy(train[name], name, answers, learned)
+            leave_out.refuse_copy(train[name], name, answers, learned, alone=len(features) == 1)
         kept = name in data.allow or name in data.columns
         found = _fitted(train[name], name, kinds[name], seed, kept=kept, alone=len(features) == 1)
         if isinstance(found, str):

@@ -58,11 +58,22 @@ def named_as_id(name: str) -> bool:
 
 
 def refuse_copy(
-    feature: pyarrow.ChunkedArray, name: str, answers: pyarrow.ChunkedArray, target: Target
+    feature: pyarrow.ChunkedArray,
+    name: str,
+    answers: pyarrow.ChunkedArray,
+    target: Target,
+    *,
+    alone: bool = False,
 ) -> None:
-    """Raises DataError E097 when the feature is the target again, in the same or in other words."""
-    copied = _equal_numbers if target.task == "regression" else _one_to_one
-    if copied(feature, answers):
+    """Raises DataError E097 when the feature is the target again, in the same or in other words.
+
+    An ``alone`` feature may go with a number in any way but a straight line: to learn that curve is then the task.
+    """
+    if target.task == "regression":
+        copied = _equal_numbers(feature, answers, alone=alone)
+    else:
+        copied = _one_to_one(feature, answers)
+    if copied:
         raise DataError(
             "E097",
             f"a feature must not be a copy of the target {shown(target.name)}",
@@ -72,8 +83,8 @@ def refuse_copy(
         )
 
 
-def _equal_numbers(feature: pyarrow.ChunkedArray, answers: pyarrow.ChunkedArray) -> bool:
-    """Equal in every row, or in its order: a multiple plus a constant, the logarithm, bins, another scale."""
+def _equal_numbers(feature: pyarrow.ChunkedArray, answers: pyarrow.ChunkedArray, *, alone: bool) -> bool:
+    """Equal in every row, in proportion, or (not ``alone``) in order: the logarithm, bins, another scale."""
     import numpy as np
     import pyarrow as pa
 
@@ -84,10 +95,21 @@ def _equal_numbers(feature: pyarrow.ChunkedArray, answers: pyarrow.ChunkedArray)
     ):
         return False
     x, y = as_floats(feature, ""), as_floats(answers, "")
-    if np.array_equal(x, y):
+    if np.array_equal(x, y) or _in_proportion(x, y):
         return True
     head = slice(0, HEAD_ROWS)
-    return bool(np.isfinite(x).all()) and _in_step(x[head], y[head]) and goes_with(x, y)
+    return not alone and bool(np.isfinite(x).all()) and _in_step(x[head], y[head]) and goes_with(x, y)
+
+
+def _in_proportion(x: numpy.ndarray[Any, Any], y: numpy.ndarray[Any, Any]) -> bool:
+    """A multiple plus a constant (cents for dollars), up to rounding."""
+    import numpy as np
+
+    with np.errstate(all="ignore"):
+        x, y = (values / np.abs(values).max() for values in (x, y))
+        x, y = (values - values.mean() for values in (x, y))
+        away = y - x * ((x @ y) / (x @ x))
+        return bool(np.isfinite(away).all() and np.abs(away).max() <= 1e-9 * np.abs(y).max())
 
 
 def goes_with(values: numpy.ndarray[Any, Any], answers: numpy.ndarray[Any, Any]) -> bool:
