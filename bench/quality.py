@@ -89,7 +89,7 @@ def etude_answers(task: Prepared) -> tuple[Any, Any, str]:
 
     outputs = len(encoder.target.labels) or 1
     sizes = Sizes(
-        len(encoder.number_names), encoder.cardinalities, outputs, task.task, embedded=encoder.measured
+        len(encoder.number_names), encoder.cardinalities, outputs, task.task, encoder.image, encoder.measured
     )
     choice = choose(Network(), TrainKeys(), sizes, len(train))
     settings = choice.train

@@ -46,7 +46,7 @@ def arrays(task: Prepared) -> tuple[Arrays, Arrays]:
         rows = rows.filter(encoder.target.knows(rows[task.table_set.target]))
         columns = [
             rows[c.name].cast(pa.float64()).to_numpy()[:, None]
-            if c.kind == "number"
+            if c.kind in ("number", "pixels")
             else c.numbers(rows[c.name])
             for c in encoder.columns
             if c.kind != "category"

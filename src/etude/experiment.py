@@ -27,7 +27,7 @@ from etude.secrets_in_urls import check_no_password
 
 FORMAT_VERSION = 1
 
-Kind = Literal["number", "category", "boolean", "datetime", "text", "id"]
+Kind = Literal["number", "category", "boolean", "datetime", "text", "id", "pixels"]
 Task = Literal["auto", "classification", "regression"]
 SplitBy = Literal["random", "stratified", "group", "time", "column", "auto"]
 Init = Literal["torch", "kaiming", "xavier", "orthogonal"]

@@ -55,6 +55,11 @@ class Column:
         return replace(self, **changes)  # type: ignore[arg-type]
 
     @property
+    def holds_numbers(self) -> bool:
+        """Its cells are read as numbers."""
+        return self.kind in ("number", "pixels")
+
+    @property
     def missing_by_word(self) -> bool:
         return self.kind not in ("category", "text", "id")
 
@@ -72,7 +77,7 @@ def canonical_type(column: Column) -> pa.DataType:
     """The Arrow type of the column in every canonical table."""
     import pyarrow as pa
 
-    if column.kind == "number":
+    if column.holds_numbers:
         return pa.int64() if column.exact else pa.float64()
     if column.kind == "boolean":
         return pa.bool_()

@@ -21,7 +21,7 @@ def column_of(values: Values, data: Data) -> Column:
     the table is parsed. Raises DataError E054, E072, E073, E074 for a datetime without one shape."""
     kind = data.columns[values.name]
     column = Column(values.name, kind, f"declared {kind}")
-    if kind == "number":
+    if column.holds_numbers:
         column = _number(column, values, data)
     elif kind == "boolean":
         column = column.but(words=("true", "false"))

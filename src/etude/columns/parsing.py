@@ -75,7 +75,7 @@ def _column(
         empty = pa.chunked_array([pa.nulls(len(values), canonical_type(column))])
         return empty, {"missing": {"": len(values)}} if len(values) else {}
     numeric = pa.types.is_integer(values.type) or pa.types.is_floating(values.type)
-    if column.kind == "number" and (numeric or pa.types.is_boolean(values.type)):
+    if column.holds_numbers and (numeric or pa.types.is_boolean(values.type)):
         return typed_cells.numbers(values, column, missing)
     if column.kind == "boolean" and pa.types.is_boolean(values.type) and not missing:
         return values, typed_cells.nulls(values)
@@ -92,7 +92,7 @@ def _quick(values: pa.ChunkedArray, column: Column) -> pa.ChunkedArray | None:
 
     if not pa.types.is_string(values.type) and not pa.types.is_large_string(values.type):
         return None
-    if column.kind == "number" and column.style.usual and not column.exact:
+    if column.holds_numbers and column.style.usual and not column.exact:
         return quick.numbers(values)
     if column.kind == "datetime" and column.date_format == quick.ISO:
         return quick.instants(values, zoned=column.zoned)

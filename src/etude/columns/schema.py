@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from etude.columns import date_kinds, declared, kinds, number_kinds, quick
+from etude.columns import date_kinds, declared, kinds, number_kinds, pixels, quick
 from etude.columns.cells import plain, spelled
 from etude.columns.column import Column
 from etude.columns.values import values_of
@@ -94,7 +94,7 @@ def infer(raw: pa.Table, data: Data, *, impossible_dates: str = "refuse") -> Sch
         )
     lenient = impossible_dates == "missing"
     columns = tuple(_column(raw.column(i), name, data, lenient) for i, name in enumerate(raw.column_names))
-    return Schema(columns, tuple(token.strip() for token in data.missing))
+    return Schema(pixels.recognised(columns, raw, data), tuple(token.strip() for token in data.missing))
 
 
 def _column(values: pa.ChunkedArray, name: str, data: Data, lenient: bool) -> Column:

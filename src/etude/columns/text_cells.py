@@ -24,7 +24,7 @@ def read(values: Values, column: Column, *, lenient: bool = False) -> tuple[pa.C
 
     A text that does not fit the kind is refused, or with ``lenient`` missing and counted as ``unreadable``.
     """
-    readers = {"number": _numbers, "boolean": _booleans, "datetime": _instants}
+    readers = {"number": _numbers, "pixels": _numbers, "boolean": _booleans, "datetime": _instants}
     if column.stray:
         values = date_kinds.without_words(values, column.date_format)
     counts = _counts(values, column)
@@ -39,7 +39,7 @@ def read(values: Values, column: Column, *, lenient: bool = False) -> tuple[pa.C
     if canonical.null_count:
         counts |= {"unreadable": _unreadable(values, ~np.asarray(canonical.is_valid()))}
     result = values.cells.spread(_scattered(canonical, mask))
-    if column.kind == "number":
+    if column.holds_numbers:
         result, counts = missing_numbers(result, column, values.missing, counts)
     return result, with_infinite(counts, result)
 

@@ -15,6 +15,7 @@ from etude.encoding.categories import CategoryEncoder, fit_categories
 from etude.encoding.dates import fit_dates
 from etude.encoding.encoder_file import ColumnEncoder, digest, packed, unpacked
 from etude.encoding.numbers import fit_numbers
+from etude.encoding.pixels import PixelEncoder, fit_pixels
 from etude.encoding.target import Setting, Target
 from etude.encoding.text import fit_text
 from etude.errors import DataError, nearest, shown
@@ -69,6 +70,12 @@ class Encoder:
     def cardinalities(self) -> tuple[int, ...]:
         """Codes that each categorical column can have; 0 is unknown or rare, 1 is missing."""
         return tuple(column.cardinality for column in self.columns if column.cardinality is not None)
+
+    @property
+    def image(self) -> tuple[int, int, int] | None:
+        """Channels, height and width of the image in the first of ``Encoded.numbers``, if there is one."""
+        first = self.columns[0]
+        return first.shape if isinstance(first, PixelEncoder) else None
 
     @property
     def measured(self) -> tuple[int, ...]:
@@ -165,11 +172,14 @@ def fit(
     answers = train[data.target]
     learned = target.fit(answers, data.target, task)
     kinds: dict[str, Kind] = {column.name: column.kind for column in schema.columns}
-    columns: list[ColumnEncoder] = []
+    cells = [name for name in features if kinds[name] == "pixels"]
+    columns: list[ColumnEncoder] = [*(fit_pixels(train, cells) if cells else ())]
     left_out: list[LeftOut] = []
     for name in features:
         if name not in data.allow:
             leave_out.refuse_copy(train[name], name, answers, learned, alone=len(features) == 1)
+        if kinds[name] == "pixels":
+            continue
         kept = name in data.allow or name in data.columns
         found = _fitted(train[name], name, kinds[name], seed, kept=kept, alone=len(features) == 1)
         if isinstance(found, str):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from etude.encoding.categories import CategoryEncoder
 from etude.encoding.dates import DatetimeEncoder
 from etude.encoding.numbers import NumberEncoder
+from etude.encoding.pixels import PixelEncoder
 from etude.encoding.text import TextEncoder
 from etude.errors import DataError
 
@@ -19,10 +20,10 @@ if TYPE_CHECKING:
 
 FORMAT_VERSION = 1
 
-ColumnEncoder: TypeAlias = NumberEncoder | CategoryEncoder | DatetimeEncoder | TextEncoder
+ColumnEncoder: TypeAlias = NumberEncoder | CategoryEncoder | DatetimeEncoder | TextEncoder | PixelEncoder
 Arrays: TypeAlias = "dict[str, numpy.ndarray[Any, Any]]"
 KINDS: dict[str, type[Any]] = {
-    kind.kind: kind for kind in (NumberEncoder, CategoryEncoder, DatetimeEncoder, TextEncoder)
+    kind.kind: kind for kind in (NumberEncoder, CategoryEncoder, DatetimeEncoder, TextEncoder, PixelEncoder)
 }
 
 

@@ -82,7 +82,7 @@ def _range(values: pa.ChunkedArray, column: Column) -> str:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    if column.kind not in ("number", "datetime"):
+    if not column.holds_numbers and column.kind != "datetime":
         return ""
     if pa.types.is_floating(values.type):
         values = values.filter(pc.fill_null(pc.is_finite(values), False))

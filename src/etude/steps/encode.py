@@ -47,13 +47,14 @@ class Encodings:
     digest: str
     train_rows: int
     measured: tuple[int, ...]
+    image: tuple[int, int, int] | None = None
 
     @property
     def sizes(self) -> Sizes:
         """What a network for these numbers is built for."""
         from etude.networks.sizes import Sizes
 
-        return Sizes(self.numbers, self.cardinalities, self.outputs, self.task, embedded=self.measured)
+        return Sizes(self.numbers, self.cardinalities, self.outputs, self.task, self.image, self.measured)
 
 
 def encode(
@@ -81,6 +82,7 @@ def encode(
         digest=encoder.digest(),
         train_rows=len(train),
         measured=encoder.measured,
+        image=encoder.image,
     )
     record = _record(store, encoder, data, features, encoder.counts(validation), int((~known).sum()))
     place = positions(store, parts)["train"]
