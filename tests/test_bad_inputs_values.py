@@ -246,6 +246,12 @@ def test_52_normalised_cells_are_counted(tmp_path: Path) -> None:
     ).screen.replace("\n", " ")
 
 
+def test_54_words_that_begin_like_months_are_no_dates(tmp_path: Path) -> None:
+    told = check(tmp_path, table(v=["Married", "Separated", "Decided", "Marching", "Octopus", "single"]))
+    assert told.kinds["v"] == "category"
+    assert "no dates" not in told.warnings
+
+
 def test_64_floats_and_free_text_are_never_ids(tmp_path: Path) -> None:
     floats = [f"{i * 7.13:.3f}" for i in range(ROWS)]
     texts = [f"the {i}th remark about thing number {i * 31 % 59}" for i in range(ROWS)]
@@ -380,6 +386,11 @@ def test_71_a_naughty_name_is_escaped_wherever_it_is_shown(tmp_path: Path, name:
 
 
 def test_44_a_table_to_predict_may_be_in_another_order_but_not_in_other_columns() -> None:
+    import torch
+
+    from etude.columns import schema
+    from etude.model import Model
+
     train = labelled(v=["a", "b", "c"] * 12, w=[1.0, 2.0, 3.0, 4.0] * 9)
     encoder = encoder_of(train, "v", "w")
     one = encoder.transform(train)
@@ -390,6 +401,21 @@ def test_44_a_table_to_predict_may_be_in_another_order_but_not_in_other_columns(
 
     with pytest.raises(DataError, match=r"E044 .*missing: 'w'; did you mean 'W'\?"):
         encoder.transform(train.rename_columns(["v", "W", "y"]))
+    data = Data(source="s", target="y")
+    model = Model(schema.infer(train, data), encoder, network=torch.nn.Identity(), threads=1)
+    frame = train.to_pandas()
+    assert model.parsed(frame[["w", "y", "v"]]).equals(model.parsed(frame))
+    with pytest.raises(DataError, match=r"E044 .*found 'w'; .*did you mean 'W'\?"):
+        model.parsed(frame.rename(columns={"w": "W"}))
+
+
+def test_70_no_module_writes_csv_where_a_formula_could_hide() -> None:
+    """A CSV file that Etude wrote would need a quote before every = + - @: it writes JSON, Arrow and HTML instead."""
+    root = Path(__file__).parent.parent
+    sources = [path for folder in ("src", "tasks", "flows") for path in (root / folder).rglob("*.py")]
+    assert len(sources) > 100
+    writers = ("to_csv(", "csv.writer", "csv.DictWriter", "write_csv(")
+    assert not [path.name for path in sources for writer in writers if writer in path.read_text()]
 
 
 def test_the_same_refusal_in_python(tmp_path: Path) -> None:

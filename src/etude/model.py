@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from etude.errors import DataError, EtudeError, shown
+from etude.errors import DataError, EtudeError, nearest, shown
 
 if TYPE_CHECKING:
     import numpy as np
@@ -80,7 +80,7 @@ class Model:
                 "E044",
                 "every column that the model was trained on must be there",
                 value=", ".join(missing[:10]),
-                mend="add the columns; empty cells are allowed",
+                mend=f"add the columns; empty cells are allowed; {nearest(missing[0], list(map(str, rows.columns)))}",
             )
         parsed = parsing.parse(parsing.from_frame(rows[needed]), self.schema, needed, lenient=True)
         self._warn(parsed.counts, len(rows))

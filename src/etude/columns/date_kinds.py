@@ -141,7 +141,9 @@ def _no_dates(text: pa.Array, date_format: str | None) -> np.ndarray[tuple[int, 
     """Which texts neither look like a date nor have the format."""
     import pyarrow.compute as pc
 
-    marks = ~np.asarray(pc.match_substring_regex(text, dates.LIKE))
+    # "Married" begins like March: a date has a digit
+    like = pc.and_(pc.match_substring_regex(text, dates.LIKE), pc.match_substring_regex(text, "[0-9]"))
+    marks = ~np.asarray(like)
     if date_format and date_format not in dates.SHAPES and marks.any():
         marks &= ~dates.read(text, date_format).shaped
     return marks
