@@ -59,7 +59,7 @@ def result_of(
         experiment_id=run.experiment_id,
         tracking_uri=run.tracking_uri,
         metrics=metrics,
-        verdicts={validated.verdict.name: validated.verdict},
+        verdicts={v.name: v for v in (validated.verdict, trained.doctor)},
         digests={
             "snapshot": collected.snapshot,
             **({"test_snapshot": collected.test.digest} if collected.test else {}),

@@ -31,6 +31,7 @@ def train_network(run: Run, encodings: Encodings) -> Trained:
     with attempt(run, step_key(train, inputs)) as now, live.sent_at_the_end():
         listeners = {
             "on_epoch": live.heard,
+            "on_warning": listener().said,
             "checkpoints": now.checkpoints,
             "after_step": now.after_step,
         }

@@ -54,7 +54,7 @@ def test_losses_that_fall_and_level_out_are_healthy() -> None:
     assert verdict.verdict == "healthy"
     assert verdict.evidence["onset_epoch"] is None
     assert verdict.sentence == (
-        "Healthy: validation loss ended 0.1 % above its lowest, 0.2; "
+        "Healthy: validation loss ended 0.0 % above its lowest, 0.2; "
         "train accuracy is 0.017 above validation's."
     )
 

@@ -108,7 +108,8 @@ def curves_of(history: Sequence[Epoch], best_epoch: int, rows: int) -> Curves:
     jitter = _jitter(validation, strip)
     descent = float(validation[: turn + 1].max() - smooth.min())
     level = int(np.argmax(smooth <= smooth.min() + max(jitter, 0.02 * descent)))
-    end = float(np.median(validation[-strip:]))
+    # A curve that is lowest in its last strip has not risen: while it falls steeply, that strip's median lies above.
+    end = float(smooth.min() if turn >= len(epochs) - strip else np.median(validation[-strip:]))
     fifth = max(1, len(epochs) // 5)
     score = "accuracy" if "accuracy" in history[0].validation else "r2"
     skill = "roc_auc" if score == "accuracy" else "r2"

@@ -6,7 +6,7 @@ falling. A rise counts only where it exceeds the curve's own jitter and what the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from etude.evaluation.loss_curves import STRIP, Curves, Epoch, curves_of
 from etude.verdicts import Verdict
 
 LEAST_EPOCHS = 4
+WATCHED_FROM = 10
 LEAST_SCORE_GAP = 0.1
 STILL_FALLING = 0.05  # of the whole descent, within the last fifth of the epochs
 
@@ -34,6 +35,32 @@ def judge(history: Sequence[Epoch], best_epoch: int, validation_rows: int) -> Ve
     word, reason = _judged(curves)
     sentence = f"{word.capitalize()}{reason}"
     return Verdict("overfitting", word, sentence, _evidence(curves, word))
+
+
+class Watch:
+    """Judges a training while it goes on, ever more seldom, and says once that it has begun to overfit."""
+
+    def __init__(self, validation_rows: int, say: Callable[[str], None]) -> None:
+        self.validation_rows, self.say = validation_rows, say
+        self._history: list[Epoch] = []
+        self._next: float = WATCHED_FROM
+        self._seen = False
+
+    def heard(self, epoch: Epoch) -> None:
+        """``say`` hears the verdict's sentence when two judgements in a row call it overfitting."""
+        self._history.append(epoch)
+        if len(self._history) < self._next:
+            return
+        best = min(self._history, key=lambda e: e.validation_loss).epoch
+        verdict = judge(self._history, best, self.validation_rows)
+        self._next = max(len(self._history) + 1, int(len(self._history) * 1.1))
+        if verdict.verdict != "overfitting":
+            self._seen = False
+        elif not self._seen:
+            self._seen = True
+        else:
+            self.say(f"is overfitting since epoch {verdict.evidence['onset_epoch']}, and still trains")
+            self._next = float("inf")
 
 
 def _judged(curves: Curves) -> tuple[str, str]:

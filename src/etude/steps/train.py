@@ -11,6 +11,7 @@ from etude.experiment import Network, Train
 from etude.outcome import Outcome, Point, Record, put_files
 from etude.steps.encode import Encodings
 from etude.store import Ref, Store
+from etude.verdicts import Verdict
 
 if TYPE_CHECKING:
     import torch
@@ -36,11 +37,16 @@ class Trained:
     digest: str
     settings: Train  # with a number where the clock or the machine decided
     outputs: int
+    doctor: Verdict
     quantiles: tuple[float, ...] = ()  # of the outputs, in their order
 
 
 def nothing(epoch: Epoch, points: tuple[Point, ...]) -> None:
     """Nobody listens."""
+
+
+def unwarned(sentence: str) -> None:
+    """Nobody is warned."""
 
 
 def no_reason_to_stop() -> None:
@@ -54,15 +60,18 @@ def train(
     settings: Train,
     seed: int,
     on_epoch: OnEpoch = nothing,
+    on_warning: Callable[[str], None] = unwarned,
     checkpoints: Checkpoints | None = None,
     after_step: Callable[[], None] = no_reason_to_stop,
 ) -> Outcome[Trained]:
     """The weights of the epoch with the lowest validation loss. Raises DivergedError E113, DataError E120.
 
-    With ``checkpoints`` it goes on from the last one. What ``after_step`` raises ends the training after a checkpoint
-    of that very step. Only epochs of this attempt are announced; the record has the points of all of them.
+    With ``checkpoints`` it goes on from the last one. What ``after_step`` raises ends the training after a
+    checkpoint of that very step. ``on_warning`` hears of overfitting once, while it happens. Only epochs of this
+    attempt are announced; the record has the points of all of them.
     """
-    from etude.evaluation.overfitting import judge
+    from etude.evaluation.doctor import diagnose
+    from etude.evaluation.overfitting import Watch, judge
     from etude.report.figures import learning_curve
     from etude.training import fitting as training
     from etude.training import weights
@@ -75,6 +84,12 @@ def train(
     encodings = replace(encodings, outputs=outputs_of(settings, encodings.outputs))
     model = built(encodings, network, settings, seed)
     validation = part(store, encodings.validation)
+    watch = Watch(len(validation.target), on_warning)
+
+    def heard(epoch: Epoch) -> None:
+        on_epoch(epoch, points_of(epoch, encodings.unit))
+        watch.heard(epoch)
+
     fitted = training.fit(
         model,
         part(store, encodings.train),
@@ -84,7 +99,7 @@ def train(
         settings=settings,
         seed=seed,
         recipe=Recipe(settings.schedule, settings.warmup_epochs, settings.clip_norm, settings.average),
-        on_epoch=lambda epoch: on_epoch(epoch, points_of(epoch, encodings.unit)),
+        on_epoch=heard,
         checkpoints=checkpoints,
         after_step=after_step,
         while_measuring=after_step,
@@ -100,12 +115,27 @@ def train(
         digest=weights.digest(fitted.best),
         settings=_decided(settings, fitted),
         outputs=encodings.outputs,
+        doctor=diagnose(
+            fitted.history,
+            fitted.vitals,
+            stopped=fitted.stopped,
+            learning_rate=settings.learning_rate,
+            columns=_columns(store, encodings),
+        ),
         quantiles=median_first(settings.quantiles) if settings.loss == "quantile" else (),
     )
     verdict = judge(fitted.history, fitted.best_epoch, len(validation.target))
     onset = verdict.evidence.get("onset_epoch")
     figure = learning_curve(fitted.history, best_epoch=fitted.best_epoch, onset=onset)
     return Outcome(trained, _record(store, asked, trained, fitted, points, figure, choice), trained.digest)
+
+
+def _columns(store: Store, encodings: Encodings) -> tuple[str, ...]:
+    """The encoded columns, numbers first."""
+    from etude.encoding.encoder import Encoder
+
+    encoder = Encoder.from_bytes(store.get(encodings.encoder))
+    return (*encoder.number_names, *encoder.category_names)
 
 
 def _decided(settings: Train, fitted: Fitted) -> Train:
@@ -198,6 +228,9 @@ def _record(
 ) -> Record:
     files: dict[str, Any] = {
         "train/learning_curve.png": figure,
+        "train/doctor.json": json.dumps(
+            {**trained.doctor.as_json(), "vitals": fitted.vitals.as_json()}, indent=1
+        ).encode(),
         "train/history.json": store.get(trained.history),
         "train/weights.safetensors": store.get(trained.weights),
     }
@@ -205,9 +238,15 @@ def _record(
         params={"train.parameters": str(trained.parameters), **_resolved(choice)}
         | _in_numbers(asked, trained.settings),
         metrics={"train/best_epoch": trained.best_epoch, "train/epochs": trained.epochs},
-        tags={"weights.sha256": trained.digest, "initial_weights.sha256": fitted.initial_digest}
+        tags={
+            "weights.sha256": trained.digest,
+            "initial_weights.sha256": fitted.initial_digest,
+            "verdict.doctor": trained.doctor.verdict,
+            "verdict.doctor.sentence": trained.doctor.sentence,
+        }
         | ({"network.auto": choice.why} if choice.why else {}),
         points=points,
+        verdicts=(trained.doctor,),
         files=put_files(store, files),
         summary=(
             f"{trained.parameters:,} parameters, {trained.epochs} epochs ({trained.stopped}), "

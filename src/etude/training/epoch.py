@@ -7,17 +7,18 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Epoch:
-    """Losses and metrics are measured after the epoch (counted from 1), on validation and on a fixed sample
-    of train as large. ``learning_rate`` is that of its last step, ``gradient_norm`` the mean over its steps
-    before any clipping, ``weight_norm`` that of the weights that were measured; ``step`` counts all so far,
-    ``seconds`` includes ``measuring_seconds``, ``rows_per_second`` does not; ``timestamp`` is when it had been
-    measured, in milliseconds since 1970.
+    """Losses and metrics are measured after the epoch (counted from 1), on validation and on a fixed sample of train
+    as large. ``learning_rate`` is that of its last step, ``gradient_norm`` the mean over its steps before any
+    clipping, ``loss_spikes`` the steps with over three times the usual loss, ``weight_norm`` that of the weights
+    that were measured; ``step`` counts all so far, ``seconds`` includes ``measuring_seconds``, ``rows_per_second``
+    does not; ``timestamp`` is when it had been measured, in milliseconds since 1970.
     """
 
     epoch: int
     step: int
     learning_rate: float
     gradient_norm: float
+    loss_spikes: int
     weight_norm: float
     train_loss: float
     validation_loss: float

@@ -22,6 +22,7 @@ from etude.training.loop import Loop, copied
 from etude.training.objective import Part, checked, metric_names, objective_of
 from etude.training.recipe import Recipe
 from etude.training.stopping import check_monitor
+from etude.training.vitals import Start, Vitals, vitals
 
 if TYPE_CHECKING:
     from etude.evaluation.metrics import Task
@@ -33,7 +34,7 @@ __all__ = ["Epoch", "Fitted", "Part", "Recipe", "TrainingDivergedError", "fit"]
 
 @dataclass(frozen=True)
 class Fitted:
-    """The history and the weights (buffers included) of the best and the last epoch."""
+    """The history, the weights (buffers included) of the best and the last epoch, and the vitals of the last."""
 
     history: tuple[Epoch, ...]
     best_epoch: int
@@ -41,6 +42,7 @@ class Fitted:
     last: dict[str, Tensor]
     initial_digest: str
     stopped: Literal["patience", "epochs", "steps", "minutes"]
+    vitals: Vitals
 
 
 PLAIN = Recipe()
@@ -93,6 +95,7 @@ def fit(
     network.to(device)
     parts = train.on(device), checked(validation, "validation").on(device)
     with exact(settings.threads), torch.inference_mode(False), torch.enable_grad():
+        start = Start.of(network, parts[0], objective.on(device))
         loop = Loop(network, *parts, objective.on(device), settings, recipe, seed)
         keeper = Keeper(loop, checkpoints, seed, after_step, while_measuring)
         try:
@@ -102,19 +105,26 @@ def fit(
                 keeper.measured(epoch)
                 on_epoch(epoch)
                 keeper.epoch_ended(epoch)
-            return _fitted(loop, initial_digest)
+            return _fitted(loop, initial_digest, start)
         finally:
             keeper.close()
             loop.flat.release()
             network.cpu()
 
 
-def _fitted(loop: Loop, initial_digest: str) -> Fitted:
+def _fitted(loop: Loop, initial_digest: str, start: Start) -> Fitted:
     with loop.kept_weights():
         last = copied(loop.network)
+        found = vitals(loop.network, loop.train, start)
     loop.network.load_state_dict(loop.best)
     best, last = ({name: tensor.cpu() for name, tensor in state.items()} for state in (loop.best, last))
     progress = loop.progress
     return Fitted(
-        tuple(progress.history), progress.best_epoch, best, last, initial_digest, loop.stopped or "epochs"
+        tuple(progress.history),
+        progress.best_epoch,
+        best,
+        last,
+        initial_digest,
+        loop.stopped or "epochs",
+        found,
     )

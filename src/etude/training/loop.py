@@ -25,18 +25,24 @@ from etude.training.stopping import monitored, plateau_scale
 if TYPE_CHECKING:
     from etude.experiment import Train
 
+SPIKE, USUAL, SPIKES_AFTER = 3.0, 0.95, 20
+
 
 @dataclass
 class Progress:
     """How far a training has come. ``batch`` counts the steps of the epoch in progress, ``gradient_norms``
     sums over them, ``seconds`` is the time that they took, in earlier attempts too; ``best_value`` is the monitored
-    metric of the best epoch, lower being better.
+    metric of the best epoch, lower being better. ``usual_loss`` is a moving average of the steps' losses, ``spikes``
+    counts the epoch's steps far above it.
     """
 
     step: int = 0
     batch: int = 0
     gradient_norms: float = 0.0
     seconds: float = 0.0
+    first_loss: float = 0.0
+    usual_loss: float = 0.0
+    spikes: int = 0
     best_epoch: int = 0
     best_value: float = inf
     history: list[Epoch] = field(default_factory=list)
@@ -147,6 +153,7 @@ class Loop:
             step=progress.step,
             learning_rate=rate,
             gradient_norm=progress.gradient_norms / progress.batch,
+            loss_spikes=progress.spikes,
             weight_norm=torch.linalg.vector_norm(self.flat.values, dtype=torch.float64).item(),
             train_loss=measured["train"].loss,
             validation_loss=measured["validation"].loss,
@@ -162,7 +169,7 @@ class Loop:
     def _remember(self, epoch: Epoch) -> None:
         progress = self.progress
         progress.history.append(epoch)
-        progress.batch, progress.gradient_norms, progress.seconds = 0, 0.0, 0.0
+        progress.batch, progress.gradient_norms, progress.seconds, progress.spikes = 0, 0.0, 0.0, 0
         self.order_before_epoch = self.order.get_state()
         value = monitored(epoch, self.settings.monitor)
         if value < progress.best_value or not self.best:
@@ -187,6 +194,7 @@ class Loop:
                 return
             start = time.perf_counter()
             self.progress.gradient_norms += self._step(batch)
+            self._look_for_spike(self.last[0])
             self.progress.batch += 1
             self.progress.step += 1
             self.progress.seconds += time.perf_counter() - start
@@ -214,6 +222,17 @@ class Loop:
         if self.average:
             self.average.update(self.progress.step + 1)
         return norm
+
+    def _look_for_spike(self, loss: float) -> None:
+        """A loss that is far above the usual one and above the very first: once the loss is small, single rows
+        make it jump.
+        """
+        progress = self.progress
+        if progress.step == 0:
+            progress.first_loss = progress.usual_loss = loss
+        if progress.step > SPIKES_AFTER and loss > max(SPIKE * progress.usual_loss, progress.first_loss):
+            progress.spikes += 1
+        progress.usual_loss += (1 - USUAL) * (loss - progress.usual_loss)
 
     def _gradients(self, batch: Tensor) -> float:
         """The batch's mean loss, its gradients being left where the optimizer reads them; in ``accumulate`` parts."""

@@ -1,0 +1,152 @@
+"""The doctor names what was planted, with evidence and a remedy, and finds nothing in a healthy training."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from etude.evaluation.doctor import diagnose
+from etude.evaluation.overfitting import Watch
+from etude.training import fitting
+from etude.training.fitting import Part
+from etude.training.vitals import Start, vitals
+from tests.test_training import bits, built, fitted, table
+
+
+def found(fit, learning_rate: float = 0.01, columns=()) -> dict[str, str]:
+    verdict = diagnose(
+        fit.history, fit.vitals, stopped=fit.stopped, learning_rate=learning_rate, columns=columns
+    )
+    assert (verdict.verdict == "healthy") == (not verdict.evidence["findings"])
+    return {f["ailment"]: f["evidence"] for f in verdict.evidence["findings"]}
+
+
+def changed(change) -> nn.Module:
+    network = built(dropout=0)
+    with torch.no_grad():
+        change(network)
+    return network
+
+
+def linears(network: nn.Module) -> list[nn.Linear]:
+    return [m for m in network.modules() if isinstance(m, nn.Linear)]
+
+
+def test_a_healthy_training_has_no_finding():
+    fit = fitted(epochs=10, learning_rate=0.01)
+    assert found(fit) == {}
+    verdict = diagnose(fit.history, fit.vitals, stopped="epochs", learning_rate=0.01)
+    assert verdict.sentence.startswith("Healthy: at most ")
+
+
+def test_units_that_never_fire_are_dead():
+    told = found(fitted(changed(lambda n: linears(n)[0].bias.fill_(-60)), epochs=3))
+    assert told["dead units"].startswith("100 % of the units of blocks.1 say the same")
+
+
+def test_the_dead_share_counts_units_over_all_rows():
+    network = changed(lambda n: linears(n)[0].bias[:8].fill_(-60))
+    from etude.training.objective import Objective
+
+    train = table(100)
+    start = Start.of(network, train, Objective("classification", 2))
+    measured = vitals(network, train, start)
+    assert measured.dead["blocks.1"] == pytest.approx(8 / 32, abs=0.07)
+    assert measured.moved == 0
+    assert measured.start_loss == start.loss
+    assert len(start.gradients) == 3
+
+
+def test_an_input_that_is_left_out_is_named():
+    class Blind(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = built(dropout=0)
+
+        def forward(self, numbers: torch.Tensor, categories: torch.Tensor) -> torch.Tensor:
+            return self.network(torch.cat([numbers[:, :2], 0 * numbers[:, 2:]], 1), 0 * categories)
+
+    names = ("a", "b", "width", "height", "d", "e", "colour")
+    told = found(fitted(Blind(), learning_rate=0.01), columns=names)
+    assert told["unused input"] == "5 of 7 encoded columns change no output: width, height, d, e, colour"
+
+
+def test_a_constant_column_is_not_called_unused():
+    train = table(300)
+    train.numbers[:, 3] = 1.0
+    assert "unused input" not in found(fitted(train=train))
+
+
+def test_an_output_that_never_changes_is_found():
+    told = found(fitted(changed(lambda n: linears(n)[-1].weight.zero_()), learning_rate=1e-9, epochs=1), 1e-9)
+    assert told["constant output"].startswith("outputs vary by ")
+
+
+def test_a_rate_that_is_too_high_or_too_low_is_named_with_the_next_to_try():
+    low = fitted(learning_rate=1e-7, epochs=5)
+    verdict = diagnose(low.history, low.vitals, stopped=low.stopped, learning_rate=1e-7)
+    assert [f["ailment"] for f in verdict.evidence["findings"]] == ["learning rate too low"]
+    assert verdict.sentence.endswith("try 1e-06.")
+    high = fitted(learning_rate=3.0, epochs=5)
+    assert {"learning rate too high", "exploding gradients"} & set(found(high, 3.0))
+
+
+def test_gradients_that_vanish_over_the_layers_are_found_before_the_first_step():
+    class Deep(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            draw = torch.Generator().manual_seed(0)
+            self.layers = nn.Sequential(
+                nn.Linear(6, 16), *[m for _ in range(9) for m in (nn.Sigmoid(), nn.Linear(16, 16))]
+            )
+            self.head = nn.Linear(16, 2)
+            with torch.no_grad():
+                for parameter in self.parameters():
+                    parameter.uniform_(-0.2, 0.2, generator=draw)
+
+        def forward(self, numbers: torch.Tensor, categories: torch.Tensor) -> torch.Tensor:
+            return self.head(self.layers(numbers))
+
+    assert "vanishing gradients" in found(fitted(Deep()))
+
+
+def test_spikes_are_counted_where_the_loss_leaps_above_its_start():
+    train = table(640, classes=False)
+    train.target[100] = 60.0
+    fit = fitted(train=train, task="regression", epochs=6, batch_size=16, learning_rate=1e-4)
+    assert sum(e.loss_spikes for e in fit.history) >= 3
+    assert "loss spikes" in found(fit)
+    assert not any(e.loss_spikes for e in fitted(epochs=6, batch_size=16).history)
+
+
+def test_looking_moves_no_bit_and_draws_nothing(monkeypatch):
+    expected = bits(fitted(built(dropout=0.5)))
+    monkeypatch.setattr(fitting, "vitals", lambda network, train, start: None)
+    monkeypatch.setattr(fitting.Start, "of", classmethod(lambda cls, *arguments: None))
+    assert bits(fitted(built(dropout=0.5))) == expected
+
+
+def test_overfitting_is_said_once_while_it_happens():
+    said: list[str] = []
+    validation = table(300, seed=1)
+    watch = Watch(len(validation), said.append)
+    train = table(60)
+    noisy = Part(train.numbers, train.categories, train.target.flip(0))
+    heard: list[int] = []
+
+    def hear(epoch) -> None:
+        watch.heard(epoch)
+        heard.append(len(said))
+
+    fitted(built(dropout=0), noisy, validation, epochs=80, learning_rate=0.01, batch_size=16, hear=hear)
+    assert len(said) == 1
+    assert said[0].startswith("is overfitting since epoch ")
+    assert 0 < heard.index(1) < 60, "long before the end"
+
+
+def test_a_training_that_learns_is_not_warned_of():
+    said: list[str] = []
+    watch = Watch(500, said.append)
+    fitted(train=table(2000), validation=table(500, seed=1), epochs=20, hear=watch.heard)
+    assert said == []
