@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
+from multiprocessing.process import BaseProcess as Process
 from typing import Any
 
 from etude.errors import ExperimentError
 from etude.experiment import Experiment
 from etude.home import home
+from tasks.signals import undisturbed
+
+RUN_ENDS_SECONDS = 20
 
 
 def serve(experiment: Experiment, folder: str, cron: str, timezone: str, say: Callable[[str], None]) -> None:
@@ -20,14 +25,32 @@ def serve(experiment: Experiment, folder: str, cron: str, timezone: str, say: Ca
     when = _schedule(cron, timezone)
     with prefect_api(home() / "prefect", scheduler=True) as url:
         say(f"served from here, Prefect at {url}; Ctrl-C ends the schedule")
-        train.serve(
-            name=experiment.name,
-            schedule=when,
-            parameters=_parameters(experiment, folder),
-            entrypoint_type=EntrypointType.MODULE_PATH,
-            print_starting_message=False,
-            limit=1,
-        )
+        # asyncio ends its tasks in good order on Ctrl-C, but only where Python's own handler stands.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            train.serve(
+                name=experiment.name,
+                schedule=when,
+                parameters=_parameters(experiment, folder),
+                entrypoint_type=EntrypointType.MODULE_PATH,
+                print_starting_message=False,
+                limit=1,
+            )
+        finally:
+            with undisturbed():
+                _end_runs()
+
+
+def _end_runs() -> None:
+    """Runs that go on are closed while Prefect's server still hears it; without it they would try for minutes."""
+    from multiprocessing import active_children
+
+    for patience, end in ((1, Process.terminate), (RUN_ENDS_SECONDS, Process.kill), (1, Process.kill)):
+        running = active_children()
+        for process in running:
+            process.join(patience)
+            if process.is_alive():
+                end(process)
 
 
 def deploy(experiment: Experiment, folder: str, cron: str, timezone: str, pool: str) -> str:

@@ -161,3 +161,20 @@ def test_a_schedule_really_runs(flowers_file: Path) -> None:
     assert process.returncode in (0, 130), err
     assert "FINISHED" in [run.info.status for run in client(place).search_runs(["1"])]
     wait_for(lambda: those_in(place) == [], seconds=30)
+
+
+@pytest.mark.slow
+def test_ctrl_c_of_a_schedule_closes_the_run_that_goes_on(flowers_file: Path) -> None:
+    place = flowers_file.parent
+    short = flowers_file.read_text()
+    flowers_file.write_text(short.replace("epochs: 8", "epochs: 1000000, patience: 1000000"))
+    process = start(place, "schedule", "flowers.yaml", "--cron", "* * * * *")
+    try:
+        wait_for(lambda: process.poll() is not None or is_training(place), seconds=240)
+    finally:
+        os.killpg(process.pid, signal.SIGINT)
+        _, told = process.communicate(timeout=60)
+    assert process.returncode in (0, 130), told
+    assert [run.info.status for run in client(place).search_runs(["1"])] == ["KILLED"]
+    assert prefect_states(place).count("CRASHED") == 1
+    assert those_in(place) == []
