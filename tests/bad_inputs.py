@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from etude.report import data_overview
 from flows import cli
 
 ROWS = 60
@@ -37,8 +40,14 @@ class Told:
 
 
 def etude(*arguments: str) -> Told:
+    """The command without its picture of the data, which takes longer than all the rest and shows nothing of this."""
     out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+    with (
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setattr(data_overview, "data_overview", lambda report: b"")
         code = cli._guarded(lambda: cli.etude(arguments, standalone_mode=False), debug=False)
     told = out.getvalue().splitlines()
     if code:

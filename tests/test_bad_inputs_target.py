@@ -7,14 +7,6 @@ from pathlib import Path
 import pytest
 from bad_inputs import YES, check, refused
 
-from etude.report import data_overview
-
-
-@pytest.fixture(autouse=True)
-def _no_picture(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The picture takes longer than all the rest, and shows nothing of what is asked here."""
-    monkeypatch.setattr(data_overview, "data_overview", lambda report: b"")
-
 
 def with_target(values: list[str], rows: int = 60) -> str:
     """CSV with a number, a category of four levels and the target ``y``."""

@@ -10,15 +10,8 @@ import pytest
 from bad_inputs import ROWS, Told, check, etude, experiment, refused, table
 
 from etude.experiment import Data, Split
-from etude.report import data_overview
 from etude.steps.collect import collect
 from etude.store import Store
-
-
-@pytest.fixture(autouse=True)
-def _no_picture(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The picture takes longer than all the rest, and shows nothing of what is asked here."""
-    monkeypatch.setattr(data_overview, "data_overview", lambda report: b"")
 
 
 def q(text: str) -> str:

@@ -23,7 +23,6 @@ from etude import experiment_file
 from etude.errors import ExperimentError, InputError
 from etude.experiment import Data
 from etude.reading.any_table import RawTable, read
-from etude.report import data_overview
 
 pytestmark = pytest.mark.slow
 
@@ -302,10 +301,7 @@ def test_two_thousand_damaged_experiment_files_are_loaded_or_refused(tmp_path: P
 
 
 @pytest.mark.timeout(600)
-def test_six_hundred_odd_tables_are_checked_or_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(data_overview, "data_overview", lambda report: b"")
+def test_six_hundred_odd_tables_are_checked_or_refused(tmp_path: Path) -> None:
     ended: dict[int, int] = {0: 0, 2: 0}
     for case in range(600):
         draw = drawn(10_000 + case)
