@@ -11,7 +11,7 @@ import pytest
 from etude.columns import parsing, schema
 from etude.columns.schema import Column
 from etude.errors import DataError
-from etude.experiment import Data
+from etude.experiment import Clean, Data
 from etude.model import Model, UnreadableCellsWarning
 
 DAYS = [f"2020-{1 + i % 12:02d}-{1 + i % 28:02d}" for i in range(300)]
@@ -50,12 +50,24 @@ def test_day_first_and_impossible_dates_are_still_judged_beside_words() -> None:
 def test_impossible_dates_are_missing_and_counted_when_the_rule_says_so() -> None:
     cells = [*DAYS, "2020-02-31", "0000-00-00", "0000-00-00"]
     raw = pa.table({"x": cells, "y": [str(i % 2) for i in range(len(cells))]})
-    inferred = schema.infer(raw, Data(source="t", target="y"), impossible_dates="missing")
+    inferred = schema.infer(raw, Data(source="t", target="y"), rules=Clean(impossible_dates="missing"))
     parsed = parsing.parse(raw, schema.Schema.from_json(inferred.to_json()))
     assert (inferred.column("x").kind, parsed.table["x"].null_count) == ("datetime", 3)
     assert parsed.counts["x"] == {"impossible": 3, "impossible_example": ["2020-02-31", "missing"]}
     with pytest.raises(DataError, match="E074"):
         schema.infer(raw, Data(source="t", target="y"))
+
+
+def test_levels_stay_exactly_as_written_when_the_rule_says_so() -> None:
+    raw = pa.table({"x": ["a", " a", "a\u200b", "b"] * 10, "n": [" 1", "2"] * 20, "y": ["0", "1"] * 20})
+    data = Data(source="t", target="y")
+    tidy = schema.infer(raw, data)
+    keep = schema.Schema.from_json(schema.infer(raw, data, rules=Clean(spellings="keep")).to_json())
+    found = {kept: parsing.parse(raw, kinds) for kept, kinds in ((False, tidy), (True, keep))}
+    assert set(found[False].table["x"].to_pylist()) == {"a", "b"}
+    assert set(found[True].table["x"].to_pylist()) == {"a", " a", "a\u200b", "b"}
+    assert (found[False].counts["x"]["trimmed"], found[True].counts["x"]) == (10, {})
+    assert found[True].table["n"].to_pylist()[:2] == [1.0, 2.0]
 
 
 def test_numbers_between_dates_are_no_words() -> None:

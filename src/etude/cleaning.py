@@ -1,9 +1,10 @@
 """The cleaning rules, in the order in which they run. A rule changes rows and cells by what is written,
 never by what is learned from a column; each says how much it changed and shows one example.
 
-While a table is read: tokens that mean missing (``data.missing``), blanks around a text, look-alike characters,
-impossible dates (``clean.impossible_dates``). Then, here: labels in other spellings (``data.labels``), rows
-without a target (``clean.missing_target``), infinite numbers (``clean.infinite``), equal rows (``clean.duplicates``).
+While a table is read: tokens that mean missing (``data.missing``), blanks around a text and look-alike
+characters (``clean.spellings``), impossible dates (``clean.impossible_dates``). Then, here: labels in other
+spellings (``data.labels``), rows without a target (``clean.missing_target``), infinite numbers (``clean.infinite``),
+equal rows (``clean.duplicates``).
 """
 
 from __future__ import annotations

@@ -106,6 +106,10 @@ class Clean(Section):
     impossible_dates: Literal["refuse", "missing"] = Field(
         "refuse", description="Days that no calendar has, such as 0000-00-00 or 2024-02-31, in a text column."
     )
+    spellings: Literal["tidy", "keep"] = Field(
+        "tidy",
+        description="tidy: outer blanks and invisible characters do not tell levels and texts apart; keep: they do.",
+    )
     missing_target: Literal["refuse", "drop"] = Field("refuse", description="Rows without a target.")
     duplicates: Literal["keep", "drop"] = Field(
         "keep", description="Rows equal in every used column; kept ones never straddle the split."

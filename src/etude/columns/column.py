@@ -28,7 +28,7 @@ class Column:
     dates every word of ``MISSING_WORDS`` does. ``exact``: int64, for whole numbers that a float64 would round.
     ``numeric``: levels that are all numbers, so 1.0 is the level "1". ``date_format``: a shape of
     ``etude.columns.dates`` or a strptime format. ``stray``: words between its dates are missing; ``real_alone``:
-    so are days that no calendar has. ``words``: the
+    so are days that no calendar has. ``verbatim``: levels and texts exactly as written. ``words``: the
     spellings of true and false. ``thousands``,
     ``decimal``, ``before``, ``after``: how its numbers are written.
     """
@@ -45,6 +45,7 @@ class Column:
     zoned: bool = False
     stray: bool = False
     real_alone: bool = False
+    verbatim: bool = False
     words: tuple[str, str] | None = None
     thousands: str | None = None
     decimal: str = "."

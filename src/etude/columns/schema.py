@@ -18,7 +18,7 @@ from etude.errors import DataError, EtudeError, nearest
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from etude.experiment import Data
+    from etude.experiment import Clean, Data
 
 __all__ = ["Column", "Schema", "infer"]
 
@@ -77,11 +77,11 @@ def _recorded(column: Column) -> dict[str, Any]:
     }
 
 
-def infer(raw: pa.Table, data: Data, *, impossible_dates: str = "refuse") -> Schema:
+def infer(raw: pa.Table, data: Data, *, rules: Clean | None = None) -> Schema:
     """The kinds of all columns of a raw table (texts with null for an empty field, or native types).
 
-    The order of rows and their chunking do not matter to a kind. With ``impossible_dates="missing"`` days that no
-    calendar has are missing. A column of ``data.drop`` is never refused.
+    The order of rows and their chunking do not matter to a kind. By ``rules`` days that no calendar has are
+    missing, and levels and texts stay exactly as written. A column of ``data.drop`` is never refused.
     Raises DataError E040, E044 and those of ``kinds.of_text``.
     """
     unknown = [name for name in data.columns if name not in raw.column_names]
@@ -92,8 +92,10 @@ def infer(raw: pa.Table, data: Data, *, impossible_dates: str = "refuse") -> Sch
             value=unknown[0],
             mend=nearest(unknown[0], raw.column_names),
         )
-    lenient = impossible_dates == "missing"
+    lenient = rules is not None and rules.impossible_dates == "missing"
     columns = tuple(_column(raw.column(i), name, data, lenient) for i, name in enumerate(raw.column_names))
+    if rules is not None and rules.spellings == "keep":
+        columns = tuple(c if c.missing_by_word else c.but(verbatim=True) for c in columns)
     return Schema(pixels.recognised(columns, raw, data), tuple(token.strip() for token in data.missing))
 
 

@@ -153,7 +153,7 @@ def _strings(values: Values, column: Column) -> pa.ChunkedArray:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    text = values.cells.text
+    text = values.cells.raw if column.verbatim else values.cells.text
     if column.numeric:
         whole = pc.match_substring_regex(text, numerals.WHOLE_WITH_POINT)
         text = pc.if_else(whole, pc.replace_substring_regex(text, r"\.0*$", ""), text)
@@ -177,7 +177,7 @@ def _counts(values: Values, column: Column) -> Counts:
     counts: Counts = {"missing": missing} if missing else {}
     read_as = western(cells.text) if column.missing_by_word else cells.text
     changed = kept & np.asarray(pc.not_equal(cells.raw, read_as))
-    if not changed.any():
+    if column.verbatim or not changed.any():
         return counts
     normalised = changed & np.asarray(pc.not_equal(pc.ascii_trim(cells.raw, BLANKS), read_as))
     for name, marks in (("trimmed", changed & ~normalised), ("normalised", normalised)):

@@ -158,7 +158,8 @@ def _parsing_results(
         before, after = next((c[f"{action}_example"] for c in used if f"{action}_example" in c), ("", ""))
         cells = sum(column.get(action, 0) for column in used)
         example = (repr(before), repr(after)) if before else ("", "")
-        found.append(cleaning.RuleResult(rule, action, cells, "cells", *example))
+        done = "keep" if rules.spellings == "keep" and not cells else action
+        found.append(cleaning.RuleResult(rule, done, cells, "cells", *example))
     example = next((c["impossible_example"] for c in used if "impossible_example" in c), ("", ""))
     cells = sum(column.get("impossible", 0) for column in used)
     found.append(cleaning.RuleResult("impossible dates", rules.impossible_dates, cells, "cells", *example))

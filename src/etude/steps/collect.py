@@ -84,7 +84,7 @@ def collect(
         else reading.read_frame(given)
     )
     _check_names(raw, data, split)
-    kinds = schema.infer(raw.table, data, impossible_dates=rules.impossible_dates if rules else "refuse")
+    kinds = schema.infer(raw.table, data, rules=rules)
     parsed = parsing.parse(raw.table, kinds)
     refuse_mixed_epochs(parsed.table, kinds, data)
     expected, drifted = _expected(parsed.table, kinds, data, folder)
