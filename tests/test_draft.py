@@ -39,7 +39,7 @@ def test_thousands_and_a_decimal_comma_are_declared_together(tmp_path: Path) -> 
 
 def test_a_comma_that_may_be_either_is_refused_until_it_is_said(tmp_path: Path) -> None:
     either = table([f"{i},{100 + i}" for i in range(1, 60)])
-    with pytest.raises(DataError, match="E049"):
+    with pytest.raises(DataError, match=r"E049 .*write data.thousands: ',' or data.decimal: ','"):
         drafted(tmp_path, either)
     assert drafted(tmp_path, either, decimal=",")[1].data.decimal == ","
 
@@ -78,9 +78,12 @@ def test_a_private_draft_shows_no_value(tmp_path: Path) -> None:
 
 
 def test_set_takes_keys_of_data_alone() -> None:
-    assert experiment_file.keys_of_data(["data.decimal=,", "data.columns={a: id}"]) == {
+    keys = ["data.decimal=,", "data.columns={a: id}", "data.date_format=%d/%m/%Y", "data.quote='"]
+    assert experiment_file.keys_of_data(keys) == {
         "decimal": ",",
         "columns": {"a": "id"},
+        "date_format": "%d/%m/%Y",
+        "quote": "'",
     }
     with pytest.raises(ExperimentError, match=r"E101 --set takes keys of data here, --set train\.epochs=3"):
         experiment_file.keys_of_data(["train.epochs=3"])

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from etude.experiment import Experiment
 
 _SMALLEST = "the smallest file is: name: x, data: {source: table.csv, target: column}"
+NO_YAML = ("%", ",", "@", "`")  # no value begins with them
 FILE = strict_yaml.Kind("the experiment file", _SMALLEST)
 
 
@@ -73,10 +74,9 @@ def _apply(tree: dict[str, Any], override: str, marks: dict[Place, str]) -> None
             "E101", "--set takes KEY=VALUE", where=f"--set {override}", mend="--set train.epochs=5"
         )
     where = Path(f"--set {key}")
-    mark = (
-        len(text) == 1 and text not in strict_yaml.NULLS
-    )  # --set data.decimal=, is no YAML and means what it says
-    value = text if mark else strict_yaml.value_of(text, where, FILE)
+    # --set data.decimal=, and --set data.date_format=%d/%m/%Y are no YAML and mean what they say.
+    literal = text.startswith(NO_YAML) or (len(text) == 1 and text not in strict_yaml.NULLS)
+    value = text if literal else strict_yaml.value_of(text, where, FILE)
     *sections, last = key.split(".")
     for i, section in enumerate(sections):
         nested = tree.setdefault(section, {})

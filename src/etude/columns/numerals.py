@@ -151,14 +151,18 @@ def undeclared(text: pa.Array, weights: Counts, share: float, declared: Style = 
         return None
     style, numbers = styles[0], read(text, styles[0])
     fits = np.asarray(numbers.is_valid())
-    keys = {"thousands": style.thousands} if style.thousands else {}
-    keys |= {"decimal": ","} if style.decimal == "," else {}
     comma = style.decimal == "," and pc.any(pc.match_substring(text, ",")).as_py()
-    rivals = any(not read(text, other).equals(numbers) for other in styles[1:])
-    hint = " and ".join(f"data.{key}: {mark!r}" for key, mark in keys.items())
-    return Undeclared(
-        "E050" if comma else "E049", hint, {} if rivals else keys, fits & ~plain, ~(fits | plain)
-    )
+    rivals = [_keys(other) for other in styles[1:] if not read(text, other).equals(numbers)]
+    ways = [_keys(style), *rivals[:1]]
+    hint = " or ".join(" and ".join(f"data.{key}: {mark!r}" for key, mark in way.items()) for way in ways)
+    declare = {} if rivals else ways[0]
+    return Undeclared("E050" if comma else "E049", hint, declare, fits & ~plain, ~(fits | plain))
+
+
+def _keys(style: Style) -> dict[str, str]:
+    """What declares the style, under the keys of ``data``."""
+    keys = {"thousands": style.thousands} if style.thousands else {}
+    return keys | ({"decimal": ","} if style.decimal == "," else {})
 
 
 def units(text: pa.Array, weights: Counts, share: float) -> set[tuple[str, str]]:
