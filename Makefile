@@ -10,6 +10,9 @@ TORCH_INDEX ?=
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
 	$(if $(TORCH_INDEX),--extra-index-url "$(TORCH_INDEX)")
 
+# One test file a worker, on up to four cores.
+SIDE_BY_SIDE = --numprocesses logical --maxprocesses 4 --dist loadfile
+
 .PHONY: run test test-all check bench faults clean help
 .DEFAULT_GOAL = help
 
@@ -20,7 +23,7 @@ run: $(INSTALLED)
 	@$(BIN)/etude run "$(EXPERIMENT)"
 
 test: $(INSTALLED)
-	@$(BIN)/python -m pytest -q -m "not slow and not services"
+	@$(BIN)/python -m pytest -q $(SIDE_BY_SIDE) -m "not slow and not services"
 
 test-all: $(INSTALLED)
 	@$(BIN)/python -m pytest -q -m "slow or services"

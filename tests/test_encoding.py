@@ -177,6 +177,22 @@ def test_a_copy_of_the_target_is_refused_unless_allowed():
     assert "code" in fitted(table, kinds, allow=["code"]).number_names
 
 
+def test_row_numbers_that_follow_the_target_are_left_out_rather_than_refused():
+    table = clean_table().append_column("time", pa.array(np.arange(240) / 12 + 1949))
+    table = table.append_column("Unnamed: 0", pa.array(np.arange(1, 241)))
+    kinds = {"age": "number", "Unnamed: 0": "number", "time": "number"}
+    encoder = fitted(table, kinds, target="time", task="regression")
+    assert [column.name for column in encoder.left_out] == ["Unnamed: 0"]
+    with pytest.raises(DataError, match=r"E097 .*column 'index of time'"):
+        fitted(
+            table.rename_columns([*table.column_names[:-1], "index of time"]),
+            {"age": "number", "index of time": "number", "time": "number"},
+            target="time",
+            task="regression",
+            columns={"index of time": "number"},
+        )
+
+
 def test_a_column_that_looks_like_row_numbers_stays_when_it_is_declared_or_allowed():
     table = clean_table().append_column("No", pa.array(np.arange(240.0)))
     kinds = {**KINDS, "No": "number"}

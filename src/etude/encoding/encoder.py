@@ -176,15 +176,17 @@ def fit(
     columns: list[ColumnEncoder] = [*(fit_pixels(train, cells) if cells else ())]
     left_out: list[LeftOut] = []
     for name in features:
-        if name not in data.allow:
-            leave_out.refuse_copy(train[name], name, answers, learned, alone=len(features) == 1)
-        if kinds[name] == "pixels":
-            continue
+        alone = len(features) == 1
         kept = name in data.allow or name in data.columns
-        found = _fitted(train[name], name, kinds[name], seed, kept=kept, alone=len(features) == 1)
+        found = None
+        if kinds[name] != "pixels":
+            found = _fitted(train[name], name, kinds[name], seed, kept=kept, alone=alone)
         if isinstance(found, str):
             left_out.append(LeftOut(name, found))
-        else:
+            continue
+        if name not in data.allow:
+            leave_out.refuse_copy(train[name], name, answers, learned, alone=alone)
+        if found is not None:
             columns.append(found)
     if not columns:
         raise DataError(
