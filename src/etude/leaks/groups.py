@@ -25,7 +25,7 @@ ENTITIES = re.compile(
     r"|sensor|machine|unit|engine|vehicle|animal|mouse|speaker|writer|rider|driver|student|school|store|shop|site|clinic"
     r"|hospital|batch|lot|run|well|plate|slide|scan|video|recording|cluster|group|individual|account|donor|station"
     r"|worker|employee|twin|plot|track|bearing|candidate|member|player|team|farm|tank|cage|litter|visit|series)"
-    r"s?(?![a-z])"
+    r"s?[ _.-]*(id|ids|uid|no|nr|num|number|code|name|key|#)?[ _#.-]*$"
 )
 FEWEST_GROUPS, FEWEST_ROWS = 5, 60
 GROUPED_ROWS = 0.3

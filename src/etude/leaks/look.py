@@ -142,7 +142,7 @@ def _repeated(
         names = [f.name for f in features]
         if (conflict := repeats.conflicting(scene.train, names, scene.data.target)) is not None:
             yield conflict
-    detailed = [f.name for f in features if twins.is_detailed(f) and _stays_detailed(scene, f.name)]
+    detailed = [f.name for f in features if twins.is_detailed(f, len(scene.train))]
     if twins_too and len(detailed) >= 2:
         kept = {f.name for f in features}
         for _ in range(SLABS if len(scene.train) > twins.SLAB else 1):
@@ -151,10 +151,3 @@ def _repeated(
             if twin is not None:
                 yield twin
                 return
-
-
-def _stays_detailed(scene: Scene, name: str) -> bool:
-    """Its values are many in all train rows, not in a sample alone."""
-    import pyarrow.compute as pc
-
-    return bool(pc.count_distinct(scene.train.column(name)).as_py() >= twins.DETAILED * len(scene.train))

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 LEAST_SHARE, LEAST_ROWS, TIMES_CHANCE = 0.01, 5, 20.0
+MOST_ROWS = 200_000
 CONFLICTING_SHARE, LOST_ACCURACY = 0.01, 0.002
 
 
@@ -25,7 +26,9 @@ def equal_rows(
 
     if not features or len(train) < LEAST_ROWS:
         return None
-    counts = np.unique(row_hashes(train, [*(f.name for f in features), target]), return_counts=True)[1]
+    hashes = row_hashes(train, [*(f.name for f in features), target])
+    hashes.sort()
+    counts = np.diff(np.flatnonzero(np.concatenate([[True], hashes[1:] != hashes[:-1], [True]])))
     copies = int(counts[counts > 1].sum())
     pairs = float((counts.astype(np.float64) * (counts - 1)).sum() / 2)
     chance = pairs_by_chance(features, len(train))
@@ -62,7 +65,13 @@ def conflicting(train: pa.Table, names: Sequence[str], target: str) -> Finding |
 
     if not names:
         return None
-    same = np.unique(row_hashes(train, names), return_inverse=True)[1].astype(np.int64)
+    hashes = row_hashes(train, names)
+    if len(train) > MOST_ROWS:  # equal rows have equal hashes: none is looked at without its like
+        kept = np.flatnonzero(hashes % np.uint64(-(-len(train) // MOST_ROWS)) == 0)
+        train, hashes = train.select([target]).take(kept), hashes[kept]
+    if len(train) < 2:
+        return None
+    same = np.unique(hashes, return_inverse=True)[1].astype(np.int64)
     label = np.unique(row_hashes(train, [target]), return_inverse=True)[1].astype(np.int64)
     rows, best = _conflicts(same, label)
     if rows < 2 or (rows < CONFLICTING_SHARE * len(train) and 1 - best < LOST_ACCURACY):
@@ -71,7 +80,8 @@ def conflicting(train: pa.Table, names: Sequence[str], target: str) -> Finding |
         "conflicting labels",
         (),
         {"rows": float(rows), "share": round(rows / len(train), 4), "best_accuracy": round(best, 6)},
-        f"{rows:,} train rows ({rows / len(train):.1%}) have equal features and different labels: no model can pass "
+        f"{rows:,} of {len(train):,} train rows looked at ({rows / len(train):.1%}) have equal features and different "
+        "labels: no model can pass "
         f"{best:.2%} accuracy on train (the Bayes limit of these columns)",
         "",
     )

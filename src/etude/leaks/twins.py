@@ -25,7 +25,7 @@ FIRST, LAST = 3, 11
 NEAR = (0.02, 0.05, 0.1, 0.15)
 LEAST_SHARE, LEAST_ROWS, TIMES_CHANCE = 0.04, 8, 5.0
 SAME_TARGET = 0.6
-DETAILED = 0.2
+DETAILED, MEETINGS = 0.2, 5.0
 
 
 def near_duplicates(features: Sequence[Feature], slab: Sample) -> Finding | None:
@@ -81,12 +81,17 @@ def _first_of_equal(points: np.ndarray[Any, np.dtype[np.float32]]) -> Ints:
     return np.sort(np.unique(points, axis=0, return_index=True)[1]).astype(np.int64)
 
 
-def is_detailed(feature: Feature) -> bool:
-    """Many different numbers: rows do not coincide in them by chance."""
+def is_detailed(feature: Feature, rows: int = 0) -> bool:
+    """Many different numbers: the rows of the sample, and of ``rows`` like them, do not coincide in them by chance."""
     if feature.values is None:
         return False
-    there = feature.values[~feature.missing]
-    return len(there) > 0 and len(np.unique(there)) >= DETAILED * len(there)
+    counts = np.sort(np.unique(feature.values[~feature.missing], return_counts=True)[1])
+    seen = int(counts.sum())
+    if len(counts) < DETAILED * max(1, seen):
+        return False
+    others = counts[:-1].astype(np.float64)  # a commonest value, such as 0, may stand out
+    meet = float((others * (others - 1)).sum()) / max(1.0, float(seen) * (seen - 1))
+    return rows <= seen or meet * rows <= MEETINGS
 
 
 def slab_of(train: pa.Table, names: Sequence[str], draw: np.random.Generator) -> Ints:
