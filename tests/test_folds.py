@@ -6,6 +6,8 @@ import json
 import re
 from io import StringIO
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -237,7 +239,7 @@ def test_the_terminal_shows_each_fold_and_the_score_out_of_all() -> None:
     written = StringIO()
     out = Console(file=written, force_terminal=True, width=120)
     terminal = TerminalListener(out)
-    epoch = Epoch(1, 5, 0.1, 1.0, 1.0, 0.5, 0.6, {}, {}, 1.0, 0.1, 10.0, 0)
+    epoch: Any = SimpleNamespace(epoch=1, train_loss=0.5, validation_loss=0.6)
     terminal.fold(2, 5, epoch, 3)
     terminal.stop()
     assert "fold 2 of 5, epoch" in re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", written.getvalue())
