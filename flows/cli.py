@@ -90,6 +90,20 @@ def check(file: Path, overrides: tuple[str, ...], write_schema: str | None, as_j
     _print_json(check_experiment(file, overrides, write_schema=path, as_json=as_json), as_json)
 
 
+@etude.command("find-lr")
+@EXPERIMENT
+@SET
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="Default: the file's name with .find-lr.png."
+)
+@JSON
+def find_lr(file: Path, overrides: tuple[str, ...], output: Path | None, as_json: bool) -> None:
+    """Try learning rates from 1e-6 to 10 on FILE's train rows (Smith 2017), suggest one, draw the curve."""
+    from flows.find_rate import find_learning_rate
+
+    _print_json(find_learning_rate(file, overrides, output, as_json=as_json), as_json)
+
+
 @etude.command()
 @click.argument("data")
 @click.option("--target", required=True, help="The column to predict.")

@@ -193,14 +193,14 @@ class Loop:
             if self.progress.batch and (self.out_of_steps or self.out_of_time()):
                 return
             start = time.perf_counter()
-            self.progress.gradient_norms += self._step(batch)
+            self.progress.gradient_norms += self.make_step(batch)
             self._look_for_spike(self.last[0])
             self.progress.batch += 1
             self.progress.step += 1
             self.progress.seconds += time.perf_counter() - start
             after_step()
 
-    def _step(self, batch: Tensor) -> float:
+    def make_step(self, batch: Tensor) -> float:
         """One batch forward and back, and the weights moved; the gradient's norm."""
         rate = self._rate(self.progress.step)
         self.flat.gradients.zero_()
