@@ -86,8 +86,8 @@ def _drafted(
         ]
     lines += [
         "split: {test: 0.2, validation: 0.2}   # by: stratified unless you say random, group, time or column",
-        "network: {kind: mlp, hidden: [128, 128], dropout: 0.1}",
-        "train: {epochs: 100, batch_size: 64, learning_rate: 0.001, patience: 10}",
+        "network: {kind: auto}   # chosen by rows and columns; or mlp, tabm, resnet, ft_transformer, linear, cnn",
+        "# train: {epochs: 100, batch_size: 64, learning_rate: 0.001, patience: 10}   # chosen too; overrule it here",
     ]
     return "\n".join(lines) + "\n"
 

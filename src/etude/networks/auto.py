@@ -66,7 +66,7 @@ def _rule(sizes: Sizes, rows: int, minutes: float | None) -> tuple[dict[str, Any
 
 def _candidates(sizes: Sizes, rows: int) -> list[dict[str, Any]]:
     """From the best to the cheapest, starting with the best that these rows can pay for."""
-    embedded = 0 < len(sizes.embedded) <= MOST_NUMBERS_TO_EMBED
+    embedded = rows > FEW_ROWS and 0 < len(sizes.embedded) <= MOST_NUMBERS_TO_EMBED
     common = {"numbers": "piecewise" if embedded else "plain", "dropout": 0.1}
     ensembles = [{"kind": "tabm", "hidden": (128, 128), "members": k, **common} for k in (16, 8, 4)]
     single = {"kind": "mlp", "hidden": (256, 256), **common}
@@ -77,9 +77,9 @@ def _candidates(sizes: Sizes, rows: int) -> list[dict[str, Any]]:
 def _training(rows: int) -> dict[str, Any]:
     few, many = rows <= FEW_ROWS, rows > MANY_ROWS
     return {
-        "epochs": 150 if few else 40 if many else 80,
-        "patience": 20 if few else 5 if many else 10,
-        "batch_size": 512 if many else max(16, min(128, 2 ** int(math.log2(max(rows // 10, 1))))),
+        "epochs": 200 if few else 40 if many else 80,
+        "patience": 30 if few else 5 if many else 10,
+        "batch_size": 512 if many else max(32, min(128, 2 ** int(math.log2(max(rows // 4, 1))))),
         "learning_rate": 2e-3,
         "weight_decay": 3e-4,
         "schedule": "constant",
