@@ -3,7 +3,7 @@
 import pytest
 
 from etude.errors import ExperimentError
-from etude.experiment import Experiment, Network, Train
+from etude.experiment import BY_RULE, Experiment, Network, Train
 from etude.experiment_file import checked
 from etude.networks.auto import choose
 from etude.networks.sizes import Sizes
@@ -20,7 +20,7 @@ def test_nothing_is_left_open_and_the_reason_is_said():
     assert given.network.kind == "auto"
     choice = choose(given.network, given.train, SIZES, 5_000)
     assert choice.network.kind == "tabm"
-    assert "auto" not in choice.train.model_dump().values()
+    assert "auto" not in {getattr(choice.train, name) for name in BY_RULE}
     assert None not in (choice.network.hidden, choice.network.numbers, choice.network.members)
     assert "5,000 train rows" in choice.why
     assert choice == choose(given.network, given.train, SIZES, 5_000)

@@ -34,7 +34,7 @@ def choose(network: Network, train: Train, sizes: Sizes, rows: int) -> Choice:
     """
     if network.kind != "auto":
         return Choice(network, _without_auto(train, {}), "")
-    chosen, settings, why = _rule(sizes, rows, getattr(train, "minutes", None))
+    chosen, settings, why = _rule(sizes, rows, train.minutes)
     given = {
         name: value for name, value in network.model_dump().items() if name != "kind" and value is not None
     }
