@@ -6,7 +6,7 @@ The test rows stay closed: the test step encodes them itself.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from etude.encoding.encoder import Encoder
+    from etude.leaks.look import Scene
     from etude.networks.sizes import Sizes
 
 MOST_NAMES = 20
@@ -60,7 +61,15 @@ class Encodings:
 def encode(
     store: Store, cleaned: Cleaned, parts: Parts, data: Data, settings: Split, seed: int
 ) -> Outcome[Encodings]:
-    """Numbers for the network. Raises DataError: E097 a copy of the target, E060 no usable column."""
+    """Numbers for the network, and what leaks. Raises DataError: E097 a copy of the target, E060 no usable column."""
+    outcome, scene = encoded(store, cleaned, parts, data, settings, seed)
+    return replace(outcome, record=with_leaks(store, outcome.record, scene))
+
+
+def encoded(
+    store: Store, cleaned: Cleaned, parts: Parts, data: Data, settings: Split, seed: int
+) -> tuple[Outcome[Encodings], Scene]:
+    """``encode`` without a look for leaks, and the scene that such a look needs."""
     from etude.columns.schema import Schema
     from etude.encoding import encoder as encoding
     from etude.leaks.look import Scene
@@ -87,7 +96,7 @@ def encode(
     record = _record(store, encoder, data, features, encoder.counts(validation), int((~known).sum()))
     place = positions(store, parts)["train"]
     scene = Scene(train, place, schema, data, settings, features, cleaned.task == "regression", seed)
-    return Outcome(encodings, with_leaks(store, record, scene), encodings.digest)
+    return Outcome(encodings, record, encodings.digest), scene
 
 
 def _train_and_validation(store: Store, cleaned: Cleaned, parts: Parts) -> tuple[pa.Table, pa.Table]:

@@ -27,7 +27,7 @@ from etude.outcome import Outcome, Point, Record, put_files
 from etude.seeds import derived
 from etude.splitting.parts import PARTS
 from etude.steps.clean import Cleaned
-from etude.steps.encode import arrays, encode
+from etude.steps.encode import arrays, encoded
 from etude.steps.measuring import Measured, as_text, methods, named, number, undefined
 from etude.steps.split import Parts, certified, positions, rows_of
 from etude.steps.train import part, train, trained_network
@@ -185,7 +185,7 @@ def _answers(
     from etude.encoding.encoder import Encoder
     from etude.training import inference
 
-    encodings = encode(store, cleaned, fold, data, settings, seed).outputs
+    encodings = encoded(store, cleaned, fold, data, settings, seed)[0].outputs
     trained = train(store, encodings, network, training, seed, on_epoch).outputs
     encoder = Encoder.from_bytes(store.get(encodings.encoder))
     held_out = positions(store, fold)["test"]
