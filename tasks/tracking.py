@@ -21,6 +21,7 @@ from etude.errors import DivergedError, EtudeError, InputError
 from etude.home import home
 from etude.private import tellable
 from tasks.mlflow_names import safe_name
+from tasks.new_database import create_whole
 from tasks.packing import library_sources, requirements
 from tasks.reachable import check_reachable
 from tasks.run import Run
@@ -288,6 +289,7 @@ def _client_of(uri: str) -> MlflowClient:
     lock.parent.mkdir(parents=True, exist_ok=True)
     with uninterrupted(), lock.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
+        create_whole(uri, lambda beside: MlflowClient(beside).get_experiment("0"))
         client = MlflowClient(uri)
         client.get_experiment("0")
     return client

@@ -133,7 +133,7 @@ REFUSED = {
     "49 behind a currency": (
         ["$1,234", "$567"],
         "E049",
-        "data.thousands: ',' with data.columns: {'x': number}",
+        "data.thousands: ',' or data.decimal: ',' with data.columns: {'x': number}",
     ),
     "50 decimal comma": (["1,5", "2", "3,25"], "E050", "data.decimal: ','"),
     "50 both": (["1.234,5", "2,5"], "E050", "data.thousands: '.' and data.decimal: ','"),

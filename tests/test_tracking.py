@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import time
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,7 @@ def test_a_run_is_running_inside_and_finished_after(client: MlflowClient) -> Non
         assert client.get_run(run.run_id).info.status == "RUNNING"
     done = client.get_run(run.run_id)
     assert done.info.status == "FINISHED"
-    assert done.data.params["train.batch_size"] == "64"
+    assert done.data.params["split.validation"] == "0.2"
     assert (done.data.tags["mine"], done.data.tags["etude"]) == ("1", "run")
     assert done.data.tags["experiment.sha256"] == EXPERIMENT.digest()
     assert done.info.user_id not in ("", "unknown")
@@ -134,6 +135,27 @@ def test_processes_that_start_together_share_a_fresh_database(client: MlflowClie
     runs = client.search_runs([experiments[0]])
     assert sorted(run.data.metrics["number"] for run in runs) == [0, 1, 2, 3]
     assert {run.info.status for run in runs} == {"FINISHED"}
+
+
+def test_a_kill_in_the_migration_leaves_no_half_database(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+    monkeypatch.setenv("ETUDE_HOME", str(tmp_path / ".etude"))
+    process = multiprocessing.get_context("spawn").Process(target=tracking.experiment_names)
+    process.start()
+    deadline = time.monotonic() + 120
+    while not (tmp_path / ".mlflow.db.new").exists():
+        assert time.monotonic() < deadline
+        assert process.exitcode is None
+        time.sleep(0.001)
+    process.kill()
+    process.join()
+    assert not (tmp_path / "mlflow.db").exists()
+    assert tracking.experiment_names() == ["Default"]
+    assert (tmp_path / "mlflow.db").exists()
+    assert not (tmp_path / ".mlflow.db.new").exists()
 
 
 def test_an_error_that_mlflow_cannot_hold_still_closes_the_run(client: MlflowClient) -> None:

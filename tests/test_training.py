@@ -384,7 +384,7 @@ def test_a_clipped_gradient_is_as_long_as_the_limit_and_a_short_one_stays():
             network, part, part, Objective("classification", 2), Train(), Recipe(clip_norm=limit), seed=0
         )
         with torch.enable_grad():
-            norm = loop._step(torch.arange(50))
+            norm = loop.make_step(torch.arange(50))
         lengths[limit] = (torch.linalg.vector_norm(loop.flat.gradients).item(), norm)
     assert lengths[1e-3][0] == pytest.approx(1e-3, rel=1e-5)
     assert lengths[1e9][0] == lengths[1e9][1] == lengths[1e-3][1] > 0.01
