@@ -9,6 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
+
+from etude.experiment_file import checked
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -27,9 +30,14 @@ def test_every_error_code_is_documented() -> None:
 
 
 def test_the_readme_shows_the_example_as_it_is() -> None:
-    (shown,) = blocks("yaml")
+    shown, _ = blocks("yaml")
     example = (ROOT / "examples" / "penguins.yaml").read_text()
     assert "\n".join(line for line in example.splitlines() if not line.startswith("#")) == shown.rstrip("\n")
+
+
+def test_every_experiment_of_the_readme_is_one() -> None:
+    for block in blocks("yaml"):
+        assert checked(yaml.safe_load(block)).data.target in ("Species", "outcome")
 
 
 def test_the_python_of_the_readme_runs(tmp_path: Path) -> None:
