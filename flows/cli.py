@@ -187,7 +187,12 @@ def main() -> NoReturn:
     if debug:
         sys.argv.remove("--debug")
         os.environ["ETUDE_DEBUG"] = "1"
-    sys.exit(_guarded(lambda: etude(standalone_mode=False), debug))
+    code = _guarded(lambda: etude(standalone_mode=False), debug)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(
+            number, signal.SIG_IGN
+        )  # a signal that is sent again must not unwind the interpreter's end
+    sys.exit(code)
 
 
 def _look_for_garbage_rarely() -> None:
@@ -205,9 +210,9 @@ def _guarded(command: Callable[[], Any], debug: bool) -> int:
         told = error.format_message().rstrip(".")
         return _fail(f"E101 {told}; `etude --help` lists what there is", 2, debug, error)
     except (KeyboardInterrupt, click.exceptions.Abort):
-        return _fail("interrupted; the run is closed as KILLED", 130, debug)
+        return _fail(f"interrupted{_closed()}", 130, debug)
     except Interrupted:
-        return _fail("terminated; the run is closed as KILLED", 143, debug)
+        return _fail(f"terminated{_closed()}", 143, debug)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
@@ -217,6 +222,12 @@ def _guarded(command: Callable[[], Any], debug: bool) -> int:
         told = f"E000 a fault of ours: {type(error).__name__}: {' '.join(str(error).split())[:300]}"
         return _fail(f"{told}; `etude --debug ...` shows where", 1, debug, error)
     return 0
+
+
+def _closed() -> str:
+    if {"run", "rerun"}.isdisjoint(sys.argv[1:]):
+        return ""
+    return "; the run is closed as KILLED, the same command goes on where it was"
 
 
 def _fail(line: str, code: int, debug: bool, error: BaseException | None = None) -> int:

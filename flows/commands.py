@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -40,8 +41,13 @@ def run_experiment(file: Path, overrides: tuple[str, ...], *, fresh: bool, as_js
 
     with shown_on(out):
         result = train(experiment, folder=str(file.parent.absolute()), fresh=fresh)
-    print_result(out, result, str(file))
+    print_result(out, result, _run_command(file, overrides))
     return result
+
+
+def _run_command(file: Path, overrides: tuple[str, ...]) -> str:
+    """What to type, as a shell reads it."""
+    return shlex.join(["etude", "run", str(file), *(word for o in overrides for word in ("--set", o))])
 
 
 def check_source(experiment: Experiment, file: Path) -> None:
@@ -132,7 +138,7 @@ def check_experiment(
             f"wrote {safe(str(write_schema))}; runs are checked against it once {safe(str(file))} says:"
         )
         out.print(f"  data: {{expect: {safe(name)}}}", soft_wrap=True)
-    out.print(f"[bold]next:[/bold]\n  etude run {safe(str(file))}")
+    out.print(f"[bold]next:[/bold]\n  {safe(_run_command(file, overrides))}", soft_wrap=True)
     return {
         "folds": folds,
         "experiment": experiment.resolved(),

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from etude.errors import printable
+from tasks.mlflow_names import is_mlflows_default
 from tasks.progress import Done, Listener, listening
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from tasks.run import Run
 
 MOMENT_SECONDS = 1.0
+UNWRAPPED = 10_000
 
 
 def safe(text: str) -> str:
@@ -29,8 +31,12 @@ def safe(text: str) -> str:
 
 
 def console(*, json: bool) -> Console:
-    """Progress goes to standard output for people, to standard error when ``--json`` owns standard output."""
-    return Console(stderr=json, highlight=False, soft_wrap=False)
+    """Progress goes to standard output for people, to standard error when ``--json`` owns standard output.
+
+    Off a terminal nothing is wrapped: who searches a log finds whole lines.
+    """
+    out = Console(stderr=json, highlight=False)
+    return out if out.is_terminal else Console(stderr=json, highlight=False, width=UNWRAPPED)
 
 
 class TerminalListener(Listener):
@@ -135,19 +141,23 @@ def shown_on(out: Console) -> Iterator[TerminalListener]:
             terminal.stop()
 
 
-def print_result(out: Console, result: RunResult, file: str) -> None:
-    """The table of scores, the verdicts, where the run is and what to type next."""
+def print_result(out: Console, result: RunResult, command: str) -> None:
+    """The table of scores, the verdicts, where the run is and what to type next; ``command`` made the run."""
     out.print()
     out.print(_scores(result))
     for name, verdict in result.verdicts.items():
         out.print(f"[bold]{safe(name)}:[/bold] {safe(verdict.sentence)}")
     out.print(f"[bold]run:[/bold] {result.run_id} in {safe(result.tracking_uri)}", soft_wrap=True)
+    if result.tracking_uri.startswith("sqlite:") and not is_mlflows_default(result.tracking_uri):
+        out.print(
+            f"[bold]first:[/bold] mlflow.set_tracking_uri('{safe(result.tracking_uri)}')", soft_wrap=True
+        )
     out.print(f"[bold]model:[/bold] mlflow.pyfunc.load_model('{result.model_uri}')", soft_wrap=True)
     out.print("[bold]next:[/bold]")
     commands = {
         "etude ui": "look at it in MLflow and Prefect; both losses in one chart:",
         f"etude rerun {result.run_id}": "prove that it comes out the same",
-        f"etude run {file} --set train.learning_rate=0.01": "try something else",
+        f"{command} --set train.learning_rate=0.01": "try something else",
     }
     for command, why in commands.items():
         out.print(f"  {safe(command)}  [dim]# {why}[/dim]", soft_wrap=True)
@@ -161,7 +171,7 @@ def _scores(result: RunResult) -> Table:
     for heading in ("validation", "test", "95 % interval", "baseline"):
         table.add_column(heading, justify="right")
     suffixes = ("_low", "_high", "/score", "/rows", "/seconds")
-    for name in result.metrics:
+    for name in sorted(result.metrics, key=_place):
         if not name.startswith("test/") or name.endswith(suffixes):
             continue
         metric = name.removeprefix("test/")
@@ -170,7 +180,7 @@ def _scores(result: RunResult) -> Table:
             metric,
             _number(result.metrics.get(f"validation/best_{metric}")),
             _number(result.metrics[name]),
-            "" if low is None or high is None else f"{_number(low)} to {_number(high)}",
+            _interval(low, high),
             _number(result.metrics.get(f"baseline/{metric}")),
         )
     if "folds/count" in result.metrics:
@@ -178,13 +188,26 @@ def _scores(result: RunResult) -> Table:
     return table
 
 
+def _place(name: str) -> tuple[int, str]:
+    """The usual metrics first, in the order in which people read them."""
+    first = ("accuracy", "balanced_accuracy", "f1_macro", "roc_auc", "log_loss", "r2", "rmse", "mae")
+    metric = name.removeprefix("test/")
+    return (first.index(metric) if metric in first else len(first), metric)
+
+
 def _folds_row(result: RunResult) -> tuple[str, ...]:
     """The out-of-fold score beside validation's, with the interval of its own."""
     name = next(n for n in ("accuracy", "r2") if f"test/{n}" in result.metrics)
     low, high = (result.metrics.get(f"folds/{name}_{end}") for end in ("low", "high"))
-    interval = "" if low is None or high is None else f"{_number(low)} to {_number(high)}"
+    interval = _interval(low, high)
     folds = int(result.metrics["folds/count"])
     return f"{name}, {folds} folds", _number(result.metrics.get(f"folds/{name}")), "-", interval, ""
+
+
+def _interval(low: float | None, high: float | None) -> str:
+    if low is None or high is None:
+        return ""
+    return "every resample alike" if low == high else f"{_number(low)} to {_number(high)}"
 
 
 def _number(value: float | None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from urllib.parse import quote
 
 NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-. /")
@@ -33,3 +34,17 @@ def losses_link(run_id: str, experiment_id: str, uri: str) -> str:
         f"{k}={quote(json.dumps(v, separators=(',', ':')), safe='')}" for k, v in query.items()
     )
     return f"{base.rstrip('/')}/#/metric?{written}"
+
+
+def is_mlflows_default(uri: str) -> bool:
+    """Whether MLflow alone would look there too.
+
+    Its own default escapes the folder's path and then takes the escapes for characters of a name.
+    """
+    return uri.startswith("sqlite:") and quote(uri, safe="/:") == uri
+
+
+def let_mlflow_find(uri: str) -> None:
+    """``mlflow.pyfunc.load_model`` in this process looks where the run is."""
+    if not os.environ.get("MLFLOW_TRACKING_URI") and not is_mlflows_default(uri):
+        os.environ["MLFLOW_TRACKING_URI"] = uri

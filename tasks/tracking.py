@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from etude.errors import DivergedError, EtudeError, InputError
 from etude.home import home
 from etude.private import tellable
-from tasks.mlflow_names import safe_name
+from tasks.mlflow_names import let_mlflow_find, safe_name
 from tasks.new_database import create_whole
 from tasks.packing import library_sources, requirements
 from tasks.reachable import check_reachable
@@ -56,6 +56,7 @@ def open_run(
     from etude.networks.own_source import source_digest
 
     own_network = source_digest(experiment.network.kind)
+    let_mlflow_find(tracking_uri())
     client = _client()
     experiment_id = _experiment_id(client, experiment.name)
     run_id = ""

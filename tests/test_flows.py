@@ -284,7 +284,7 @@ def test_the_logged_model_answers_raw_rows_like_the_test(place: Path) -> None:
     pd.testing.assert_frame_equal(shuffled.iloc[::-1], answers)
     one = model.predict(rows.iloc[[5]])
     pd.testing.assert_frame_equal(one, answers.iloc[[5]])
-    with pytest.raises(DataError, match=r"E044 every column .*found 'length'"):
+    with pytest.raises(DataError, match=r"E044 every column .*missing: 'length'"):
         model.predict(rows[["width", "colour", "picked"]])
     assert model.metadata.get_input_schema().input_names() == ["length", "width", "colour", "picked"]
     assert len(model.input_example) == 5

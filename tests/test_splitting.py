@@ -71,6 +71,27 @@ def test_copies_of_one_row_never_fill_a_part() -> None:
         assert dealt.warnings[0].startswith("401 rows are copies of rows so frequent")
 
 
+@pytest.mark.parametrize("by", ["auto", "random", "stratified"])
+@pytest.mark.parametrize("levels", [2, 3, 16, 40])
+def test_a_table_of_few_different_rows_is_dealt_row_by_row_and_said(by: str, levels: int) -> None:
+    few = np.arange(2_000, dtype=np.uint64) % np.uint64(levels) + np.uint64(7)
+    counts = Rows(few * np.uint64(0x9E3779B97F4A7C15), (few % 2).astype(np.int64), True)
+    found = deal(Split(by=by), 0, counts)
+    assert (np.bincount(found.part)[1:] >= 200).all(), "at least half of what was asked for"
+    if found.apart:
+        assert f"hold only {levels} different ones: equal rows stand in several parts (E093)" in str(
+            found.warnings
+        )
+    assert found.apart or levels == 40 or by == "random"
+
+
+def test_rows_told_apart_stay_where_they_are_when_more_are_appended() -> None:
+    few = np.arange(3_000, dtype=np.uint64) % np.uint64(4) * np.uint64(0x9E3779B97F4A7C15)
+    target = np.zeros(3_000, dtype=np.int64)
+    longer = deal(Split(by="random"), 0, Rows(few, target, True)).part
+    assert (deal(Split(by="random"), 0, Rows(few[:2_000], target[:2_000], True)).part == longer[:2_000]).all()
+
+
 def test_random_shares_are_near_the_asked_ones() -> None:
     part = deal(Split(by="random", test=0.1, validation=0.3), 0, rows(20_000)).part
     assert np.bincount(part) / 20_000 == pytest.approx([0.6, 0.3, 0.1], abs=0.01)

@@ -117,7 +117,7 @@ def test_a_target_that_teaches_nothing_is_refused(values, task, code):
     assert error.value.code == code
 
 
-@pytest.mark.parametrize("factor", [1e-300, 1.0, 1e300])
+@pytest.mark.parametrize("factor", [1e-90, 1.0, 1e90])
 def test_a_regression_target_is_standardised_and_given_back_in_its_unit(factor):
     values = np.array([1.0, 2.0, 3.0, 10.0]) * factor
     learned = target.fit(column(values), "price", "regression")
@@ -133,3 +133,10 @@ def test_a_target_survives_its_json():
         target.fit(column([0.1, 0.2, 7.7]), "y", "regression"),
     ):
         assert Target.from_json(learned.to_json()) == learned
+
+
+@pytest.mark.parametrize("unit", [1e-300, 1e-120, 1e120, 1e300])
+def test_a_target_whose_squares_no_number_holds_is_refused(unit):
+    prices = pa.chunked_array([pa.array([unit, 2 * unit, 5 * unit])])
+    with pytest.raises(DataError, match=r"E059 a regression target's spread .*column 'y'"):
+        target.fit(prices, "y", "regression")

@@ -86,30 +86,37 @@ def _missing_target(table: pa.Table, data: Data, rules: Clean) -> tuple[pa.Table
     )
 
 
-def _infinite(table: pa.Table, data: Data, rules: Clean) -> tuple[pa.Table, RuleResult]:
+def without_infinite(column: pa.ChunkedArray) -> tuple[pa.ChunkedArray, int]:
+    """The column with its infinite numbers as missing, and how many they were."""
     import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not pa.types.is_floating(column.type):
+        return column, 0
+    infinite = pc.fill_null(pc.is_inf(column), False)
+    count = pc.sum(infinite).as_py() or 0
+    return (pc.if_else(infinite, pa.scalar(None, column.type), column) if count else column), count
+
+
+def _infinite(table: pa.Table, data: Data, rules: Clean) -> tuple[pa.Table, RuleResult]:
     import pyarrow.compute as pc
 
     changed, example = 0, ""
     for name in used_columns(table.column_names, data):
         column = table.column(name)
-        if not pa.types.is_floating(column.type):
-            continue
-        infinite = pc.fill_null(pc.is_inf(column), False)
-        count = pc.sum(infinite).as_py() or 0
+        finite, count = without_infinite(column)
         if not count:
             continue
         if name == data.target or rules.infinite == "refuse":
             raise DataError(
                 "E079" if name == data.target else "E055",
                 "numbers must be finite",
-                where=f"column '{name}', first in data row {pc.index(infinite, True).as_py() + 1}",
+                where=f"column '{name}', first in data row {pc.index(pc.is_inf(column), True).as_py() + 1}",
                 value=f"{count} infinite",
                 mend="mend the source" if name == data.target else "write clean: {infinite: missing}",
             )
         changed, example = changed + count, example or f"{name} = inf"
-        blanked = pc.if_else(infinite, pa.scalar(None, column.type), column)
-        table = table.set_column(table.column_names.index(name), name, blanked)
+        table = table.set_column(table.column_names.index(name), name, finite)
     return table, RuleResult(
         "infinite numbers", rules.infinite, changed, "cells", example, "missing" if example else ""
     )

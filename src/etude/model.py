@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from etude.cleaning import without_infinite
 from etude.errors import DataError, EtudeError, nearest, shown
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class Model:
         return frame
 
     def parsed(self, rows: pd.DataFrame) -> pa.Table:
-        """The canonical table of the columns that the encoder reads."""
+        """The canonical table of the columns that the encoder reads; infinite numbers are missing, as in training."""
         from etude.columns import parsing
 
         needed = [column.name for column in self.encoder.columns]
@@ -79,12 +80,15 @@ class Model:
             raise DataError(
                 "E044",
                 "every column that the model was trained on must be there",
-                value=", ".join(missing[:10]),
+                where=f"missing: {', '.join(map(shown, missing[:10]))}",
                 mend=f"add the columns; empty cells are allowed; {nearest(missing[0], list(map(str, rows.columns)))}",
             )
         parsed = parsing.parse(parsing.from_frame(rows[needed]), self.schema, needed, lenient=True)
         self._warn(parsed.counts, len(rows))
-        return parsed.table
+        table = parsed.table
+        for place, name in enumerate(table.column_names):
+            table = table.set_column(place, name, without_infinite(table.column(name))[0])
+        return table
 
     def _warn(self, counts: Mapping[str, Any], rows: int) -> None:
         said = []

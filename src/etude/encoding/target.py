@@ -19,6 +19,7 @@ Setting = Literal["classification", "regression"]
 
 FEW_LEVELS = 20
 ROWS_PER_LEVEL = 10
+WIDEST = 1e100  # squares of errors stay finite, and tell each other apart
 WHOLE_LABEL = re.compile(r"^[+-]?(0|[1-9][0-9]*)(\.0+)?$")
 TRUTH = {"false": "0", "true": "1"}
 
@@ -210,6 +211,14 @@ def _fitted_regression(column: pyarrow.ChunkedArray, name: str) -> Target:
     unit = values / largest
     mean = float(unit.mean())
     scale = float(np.sqrt(np.square(unit - mean).mean()))
+    if not 1 / WIDEST < scale * largest < WIDEST:
+        raise DataError(
+            "E059",
+            f"a regression target's spread must lie between {1 / WIDEST:g} and {WIDEST:g}",
+            where=f"column {shown(name)}",
+            value=f"{scale * largest:.3g}",
+            mend="bring it into another unit",
+        )
     return Target(name, "regression", mean=mean * largest, scale=scale * largest)
 
 

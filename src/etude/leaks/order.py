@@ -90,7 +90,7 @@ def _codes(values: Floats) -> Ints:
 def telling_order(blocks: Sample) -> Finding | None:
     """Rows that stand sorted by the target."""
     score = _by_order(blocks)
-    if len(blocks) < FEWEST_ROWS or score < TELLING_ORDER:
+    if len(blocks) < FEWEST_ROWS or not score >= TELLING_ORDER:  # not a number: nothing was told
         return None
     return Finding(
         "row order",

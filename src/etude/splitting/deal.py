@@ -2,7 +2,8 @@
 
 ``random`` and ``group`` place a row by the hash of its content (or group) and the seed: appending rows
 moves none. ``stratified`` and ``time`` keep exact shares. Rows that are equal in every used column
-stay on one side in all of them but ``time`` and ``column``, where the data themselves decide. With an official
+stay on one side in all of them but ``time`` and ``column``, where the data themselves decide, and in tables of few
+different rows (``etude.splitting.repeats``). With an official
 test table (``etude.splitting.official``) the test share is 0 and the rows go to train and validation.
 """
 
@@ -17,6 +18,7 @@ from etude.errors import DataError
 from etude.seeds import derived
 from etude.splitting.moments import dealt_by_time, gap_of, instants
 from etude.splitting.parts import LEFT_OUT, PARTS, TEST, TRAIN, VALIDATION, Dealt, Rows
+from etude.splitting.repeats import starved, told_apart, warning
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -53,6 +55,9 @@ def deal(split: Split, seed: int, rows: Rows) -> Dealt:
             mend="bring more rows",
         )
     dealt = _DEALERS[split.way](split, seed, rows)
+    if split.way in ("random", "stratified") and starved(dealt, split, rows):
+        dealt = _DEALERS[split.way](split, seed, told_apart(rows))
+        dealt = Dealt(dealt.part, (*dealt.warnings, warning(rows)), apart=True)
     for i, name in enumerate(needed):
         if not (dealt.part == i).any():
             raise DataError(

@@ -36,7 +36,7 @@ def deal_beside(split: Split, seed: int, source: Rows, official: Rows) -> Dealt:
     dealt = deal(without_test(split), seed, source.at(stays))
     part = np.full(len(leaves), LEFT_OUT, dtype=np.int8)
     part[stays] = dealt.part
-    return Dealt(part, warnings + dealt.warnings)
+    return Dealt(part, warnings + dealt.warnings, dealt.apart)
 
 
 def without_test(split: Split) -> Split:

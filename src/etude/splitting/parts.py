@@ -18,10 +18,14 @@ LEFT_OUT = -1
 
 @dataclass(frozen=True)
 class Dealt:
-    """``part`` holds 0 train, 1 validation, 2 test, -1 left out for each row; ``warnings`` what a user should know."""
+    """``part`` holds 0 train, 1 validation, 2 test, -1 left out for each row; ``warnings`` what a user should know.
+
+    ``apart``: equal rows were dealt one by one (see ``etude.splitting.repeats``).
+    """
 
     part: NDArray[np.int8]
     warnings: tuple[str, ...] = ()
+    apart: bool = False
 
 
 @dataclass(frozen=True)

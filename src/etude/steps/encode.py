@@ -95,7 +95,9 @@ def encoded(
     )
     record = _record(store, encoder, data, features, encoder.counts(validation), int((~known).sum()))
     place = positions(store, parts)["train"]
-    scene = Scene(train, place, schema, data, settings, features, cleaned.task == "regression", seed)
+    left_out = {column.name for column in encoder.left_out}
+    used = [name for name in features if name not in left_out]
+    scene = Scene(train, place, schema, data, settings, used, cleaned.task == "regression", seed)
     return Outcome(encodings, record, encodings.digest), scene
 
 

@@ -134,18 +134,21 @@ def fold_parts(
     from etude.row_hash import row_hashes
     from etude.splitting.folds import deal_folds
     from etude.splitting.official import without_test
+    from etude.splitting.repeats import told_apart, torn
 
     table = snapshot.from_bytes(store.get(cleaned.table))
     rows = rows_of(table, cleaned, data, settings, row_hashes(table, used_columns(table.column_names, data)))
     own = positions(store, parts)
     pool = np.sort(np.concatenate([own["train"], own["validation"]]))
     shares = without_test(settings) if cleaned.official else settings
+    apart = settings.way in ("random", "stratified") and torn(rows.hashes, own)
     found = []
-    for fold in deal_folds(shares, seed, rows.at(pool)):
+    for fold in deal_folds(shares, seed, (told_apart(rows) if apart else rows).at(pool)):
         sides = (fold.train, fold.stop, fold.held_out)
         placed = {name: pool[side].astype(np.int64) for name, side in zip(PARTS, sides, strict=True)}
         train, stop, held_out = (len(side) for side in sides)
-        certificate = certified(placed, rows, settings, len(rows.hashes) - train - stop - held_out)
+        left_out = len(rows.hashes) - train - stop - held_out
+        certificate = certified(placed, rows, settings, left_out, apart=apart)
         digest = digest_of(certificate["digests"])
         found.append(Parts(store.put(save(placed)), train, stop, held_out, digest))
     _check_held_out(store, found, own, every_row=settings.way != "time")
@@ -263,7 +266,7 @@ def _record(
         points=points,
         files=put_files(store, {"folds/folds.json": json.dumps(detail, indent=1).encode()}),
         summary=f"{pooled.score} {as_text(pooled.metrics[pooled.score])} out of {len(dealt)} folds; each {shown}",
-        warnings=undefined(pooled) + (said if unknown else ()),
+        warnings=undefined(pooled, "held-out") + (said if unknown else ()),
     )
 
 

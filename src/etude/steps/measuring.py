@@ -71,10 +71,12 @@ def named(prefix: str, found: Measured) -> dict[str, float]:
     return flat
 
 
-def undefined(found: Measured) -> tuple[str, ...]:
+def undefined(found: Measured, part: str) -> tuple[str, ...]:
     """A warning for each metric that these rows leave undefined."""
     return tuple(
-        f"{name} is undefined on these rows (E115)" for name, m in found.metrics.items() if m.value is None
+        f"{name} is undefined on the {len(found.truth)} {part} rows: a class, or all variety, is missing there (E115)"
+        for name, m in found.metrics.items()
+        if m.value is None
     )
 
 

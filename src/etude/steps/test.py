@@ -72,7 +72,7 @@ def test(
     kept = store.put(save({"outputs": outputs}))
     tested = Tested(kept, found.metrics[found.score].value, floor.metrics[found.score].value, kept.sha256)
     unknown = int((~known).sum())
-    warnings = undefined(found)
+    warnings = undefined(found, "test")
     if unknown:
         warnings += (f"{unknown} test rows have labels that train does not know; they are left out (E086)",)
     record = _record(store, encoder, found, floor, warnings, kept, private=data.private)

@@ -47,7 +47,7 @@ def validate(
         metrics=named("validation/best_", found),
         tags={"verdict.overfitting": verdict.verdict, "verdict.overfitting.sentence": verdict.sentence},
         summary=f"{found.score} {as_text(found.metrics[found.score])}. {verdict.sentence}",
-        warnings=undefined(found),
+        warnings=undefined(found, "validation"),
         verdicts=(verdict,),
     )
     return Outcome(validated, record, validated.outputs.sha256)

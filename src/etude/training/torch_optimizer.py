@@ -12,7 +12,7 @@ from torch import Tensor
 from etude.errors import ExperimentError, nearest
 
 OURS = ("adamw", "sgd")
-NEED_MORE = {"Optimizer", "LBFGS", "SparseAdam"}  # a closure, sparse gradients
+NEED_MORE = {"Optimizer", "LBFGS", "SparseAdam", "Muon"}  # a closure, sparse gradients, matrices alone
 
 
 def check_optimizer(name: str) -> None:
