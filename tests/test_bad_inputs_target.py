@@ -27,6 +27,13 @@ REFUSED: dict[str, tuple[str, dict[str, object], str, str, str]] = {
         "table.csv, found 'yy'",
         "did you mean 'y'?",
     ),
+    "76 allowed but not there": (
+        with_target(["a", "b"]),
+        {"allow": ["xx"]},
+        "E076",
+        "table.csv, found 'xx'",
+        "did you mean 'x'?",
+    ),
     "77 also dropped": (with_target(["a", "b"]), {"drop": ["y"]}, "E101", "e.yaml:1:", "data.drop"),
     "77 also the group": (
         with_target(["a", "b"]),
@@ -233,3 +240,16 @@ def test_97_a_copy_of_the_target_is_refused_unless_it_is_allowed(tmp_path: Path)
     copied = "\n".join(lines) + "\n"
     refused(check(tmp_path, copied), "E097", "column 'z'", "data.allow: [z]")
     assert check(tmp_path, copied, allow=["z"]).exit_code == 0
+
+
+def test_85_labels_that_differ_in_spelling_alone_are_said_with_the_line_that_mends_them(
+    tmp_path: Path,
+) -> None:
+    told = check(tmp_path, with_target(["Yes", "yes", "no", "no", "Yes"], rows=120))
+    assert "labels that differ only in spelling are classes of their own (1 of 3)" in told.warnings
+    assert 'data.labels: {"yes": "Yes"} makes them one (E085)' in told.warnings
+    mended = check(tmp_path, with_target(["Yes", "yes", "no", "no", "Yes"], rows=120), labels={"yes": "Yes"})
+    assert "E085" not in mended.warnings
+    hidden = check(tmp_path, with_target(["Yes", "yes", "no", "no", "Yes"], rows=120), private=True)
+    assert "E085" in hidden.warnings
+    assert "Yes" not in hidden.warnings

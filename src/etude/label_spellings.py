@@ -73,6 +73,32 @@ def check_spellings(
     )
 
 
+def alike(column: pa.ChunkedArray, *, private: bool = False) -> tuple[str, ...]:
+    """A warning when classes differ by padding, case, width or trailing punctuation alone, with the line that makes
+    each of them the most frequent one. ``private`` names none.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not pa.types.is_string(column.type):
+        return ()
+    counted = sorted(pc.value_counts(column.drop_null()).to_pylist(), key=lambda item: -item["counts"])
+    first: dict[str, str] = {}
+    same = {
+        label: first[_plain(label)]
+        for label in (str(item["values"]) for item in counted)
+        if first.setdefault(_plain(label), label) != label
+    }
+    if not same:
+        return ()
+    line = json.dumps(dict(sorted(same.items())[:NAMED_AT_MOST]), ensure_ascii=False)
+    mend = "{SPELLING: LABEL}" if private else line
+    return (
+        f"labels that differ only in spelling are classes of their own ({len(same)} of {len(counted)}): "
+        f"data.labels: {mend} makes them one (E085)",
+    )
+
+
 def variants(known: Sequence[str], others: Sequence[str]) -> dict[str, str]:
     """The labels among ``others`` that are a known one but for padding, case, width or trailing punctuation."""
     plain: dict[str, list[str]] = {}

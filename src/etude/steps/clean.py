@@ -44,6 +44,7 @@ def clean(store: Store, collected: Collected, data: Data, rules: Clean) -> Outco
     from etude.columns.schema import Schema
     from etude.encoding import target
     from etude.encoding.several_labels import refuse_several_labels
+    from etude.label_spellings import alike
     from etude.report.column_facts import column_facts, private_facts
     from etude.report.data_overview import data_overview
     from etude.report.data_report import DataReport, html
@@ -87,7 +88,8 @@ def clean(store: Store, collected: Collected, data: Data, rules: Clean) -> Outco
         files=put_files(store, files),
         summary=_summary(table.num_rows, kept.num_rows, done)
         + _official_summary(collected, official_rows, official_results),
-        warnings=_unused_spellings(data, [*results, *official_results]),
+        warnings=_unused_spellings(data, [*results, *official_results])
+        + (alike(kept.column(data.target), private=data.private) if task == "classification" else ()),
     )
     return Outcome(cleaned, record, snapshot.digest(whole))
 

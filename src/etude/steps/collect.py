@@ -203,6 +203,7 @@ def _check_names(raw: RawTable, data: Data, split: Split) -> None:
     there = list(raw.table.column_names)
     named = [("data.target", data.target), *(("data.drop", name) for name in data.drop)]
     named += [("data.columns", name) for name in data.columns]
+    named += [("data.allow", name) for name in data.allow]
     named += [("split.column", split.column)] if split.column else []
     for key, name in named:
         if name not in there:
