@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch import nn
@@ -10,7 +12,7 @@ from etude.evaluation.doctor import diagnose
 from etude.evaluation.overfitting import Watch
 from etude.training import fitting
 from etude.training.fitting import Part
-from etude.training.vitals import Start, vitals
+from etude.training.vitals import Start, Vitals, vitals
 from tests.test_training import bits, built, fitted, table
 
 
@@ -150,3 +152,26 @@ def test_a_training_that_learns_is_not_warned_of():
     watch = Watch(500, said.append)
     fitted(train=table(2000), validation=table(500, seed=1), epochs=20, hear=watch.heard)
     assert said == []
+
+
+def told_of(stopped: str = "epochs", **changed_vitals) -> set[str]:
+    """Of two epochs in which hardly anything happened."""
+    epochs = [
+        SimpleNamespace(epoch=n, train_loss=0.70 - n / 1000, gradient_norm=1.0, loss_spikes=0) for n in (1, 2)
+    ]
+    calm = {
+        "start_loss": 0.7, "start_gradients": {"first": 1.0, "last": 1.0}, "dead": {}, "spread": 1.0,
+        "moved": 0.5, "unused": (), "columns": 4,
+    }  # fmt: skip
+    verdict = diagnose(epochs, Vitals(**{**calm, **changed_vitals}), stopped=stopped, learning_rate=0.01)
+    return {finding["ailment"] for finding in verdict.evidence["findings"]}
+
+
+@pytest.mark.parametrize(("first", "ailments"), [(5e-5, {"vanishing gradients"}), (2e-4, set())])
+def test_gradients_vanish_below_a_ten_thousandth(first, ailments):
+    assert told_of(start_gradients={"first": first, "last": 1.0}) == ailments
+
+
+def test_a_rate_is_too_low_only_where_nothing_stopped_the_training_early():
+    assert told_of(moved=0.001) == {"learning rate too low"}
+    assert told_of(moved=0.001, stopped="patience") == set()

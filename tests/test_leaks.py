@@ -12,6 +12,9 @@ from etude.experiment import Data, Split
 from etude.experiment_file import load
 from etude.leaks.finding import Finding, dropping, splitting, yaml_name
 from etude.leaks.look import Scene, find
+from etude.leaks.order import is_id
+from etude.leaks.rows import Feature, Sample
+from etude.leaks.times import is_clock
 from etude.reading import any_table
 from etude.steps.clean import clean
 from etude.steps.collect import collect
@@ -260,3 +263,24 @@ def test_extreme_numbers_are_no_trouble(store) -> None:
         huge=DRAW.uniform(-1, 1, ROWS) * 1.7e308, tiny=DRAW.uniform(size=ROWS) * 1e-310, empty=None
     )
     assert looked(frame, "grade") == ()
+
+
+def numbers_of(name: str, values: np.ndarray) -> tuple[Feature, Sample]:
+    rows = len(values)
+    nothing = np.zeros((rows, 1))
+    sample = Sample((), nothing[:, 0], nothing, np.arange(rows), rows, regression=True)
+    return Feature(name, "number", values.astype(np.float64)), sample
+
+
+def test_whole_numbers_are_an_id_by_name_or_when_they_are_dense() -> None:
+    shuffled = np.random.default_rng(0).permutation(200)
+    assert is_id(*numbers_of("x", shuffled))
+    assert not is_id(*numbers_of("x", shuffled * 1_000)), "so far apart they measure something"
+    assert is_id(*numbers_of("patient_id", shuffled * 1_000))
+    assert not is_id(*numbers_of("x", np.where(shuffled < 5, np.nan, shuffled)))
+
+
+def test_a_clock_goes_on_in_most_rows() -> None:
+    hours = np.arange(200)
+    assert is_clock(*numbers_of("hour", hours))
+    assert not is_clock(*numbers_of("hour", np.where(hours < 80, 0, hours)))

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from etude import snapshot
 from etude.errors import DataError, ExperimentError
-from etude.experiment import Experiment
+from etude.experiment import Experiment, Split
 from etude.experiment_file import load
 from etude.label_spellings import variants
 from etude.outcome import Outcome
+from etude.splitting.official import deal_beside
+from etude.splitting.parts import LEFT_OUT, Rows
 from etude.steps.clean import Cleaned, clean
 from etude.steps.collect import Collected, collect
 from etude.steps.split import Parts, positions, split
@@ -277,3 +281,36 @@ def test_labels_of_which_the_source_has_none_are_refused_before_training(store: 
     assert line.startswith("E086 data.test must have a label that data.source has, column 'species', found '")
     declared = "data.labels={'1': iris, '2': lily, '3': rose}"
     assert steps(store, files, declared)[2].outputs.test == 30
+
+
+def moments(start: int, rows: int, content: int = 77) -> Rows:
+    numbers = np.arange(start, start + rows, dtype=np.uint64)
+    return Rows(
+        numbers * np.uint64(content),
+        np.arange(rows) % 2,
+        True,
+        pa.chunked_array([pa.array(numbers.astype(float))]),
+    )
+
+
+def test_the_gap_before_an_official_test_in_time_is_left_out() -> None:
+    by_time = Split(by="time", column="hour", gap="5")
+    dealt = deal_beside(by_time, 0, moments(0, 100), moments(101, 20))
+    assert set(np.flatnonzero(dealt.part == LEFT_OUT).tolist()) >= {97, 98, 99}
+    assert dealt.part[96] != LEFT_OUT
+    assert "3 rows lie in the gap of 5 before data.test" in str(dealt.warnings)
+
+
+def test_a_source_row_at_the_first_official_moment_is_refused() -> None:
+    by_time = Split(by="time", column="hour")
+    assert deal_beside(by_time, 0, moments(0, 100), moments(100, 20))
+    with pytest.raises(DataError, match=r"E096 .*found '1 rows at or after it'"):
+        deal_beside(by_time, 0, moments(0, 101), moments(100, 20, content=79))
+
+
+def test_the_digest_that_is_asked_for_is_the_sources_alone(store: Store, files: Path) -> None:
+    digest = hashlib.sha256((files.parent / "flowers.csv").read_bytes()).hexdigest()
+    _, cleaned, _ = steps(store, files, f"data.sha256={digest}")
+    assert cleaned.outputs.official == 30
+    with pytest.raises(DataError, match="E018"):
+        steps(store, files, f"data.sha256={'0' * 64}")

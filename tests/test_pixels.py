@@ -9,6 +9,7 @@ from etude.columns import parsing, schema
 from etude.columns.pixels import grids
 from etude.encoding import encoder as encoding
 from etude.encoding.encoder import Encoder
+from etude.encoding.pixels import PixelEncoder
 from etude.errors import DataError
 from etude.experiment import Data, Network, TrainKeys
 from etude.networks.auto import choose
@@ -121,3 +122,17 @@ def test_auto_sees_the_image_and_the_network_runs_on_it():
     network = build(choice.network, sizes, 0).eval()
     outputs = network(torch.from_numpy(encoder.transform(table()).numbers), torch.zeros(60, 0))
     assert outputs.shape == (60, 2)
+
+
+def test_cells_far_from_the_others_are_held_within_five_deviations():
+    cells = PixelEncoder("p", center=8.0, scale=2.0, shape=(1, 4, 4)).numbers(
+        pa.chunked_array([pa.array([1e6, -1e6, 10.0, None])])
+    )
+    assert cells.tolist() == [[5.0], [-5.0], [1.0], [0.0]]
+
+
+def test_cells_of_which_most_stay_dark_are_no_image():
+    columns = images()
+    dark = {name: [v / 1_000 for v in values] for name, values in list(columns.items())[2:]}
+    assert "pixels" in kinds(table()).values()
+    assert "pixels" not in kinds(table(**dark)).values()
