@@ -398,7 +398,7 @@ def test_44_a_table_to_predict_may_be_in_another_order_but_not_in_other_columns(
     model = Model(schema.infer(train, data), encoder, network=torch.nn.Identity(), threads=1)
     frame = train.to_pandas()
     assert model.parsed(frame[["w", "y", "v"]]).equals(model.parsed(frame))
-    with pytest.raises(DataError, match=r"E044 .*found 'w'; .*did you mean 'W'\?"):
+    with pytest.raises(DataError, match=r"E044 .*missing: 'w'; .*did you mean 'W'\?"):
         model.parsed(frame.rename(columns={"w": "W"}))
 
 
