@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-ENDING = (signal.SIGINT, signal.SIGTERM)
+from tasks.held_signals import NUMBERS, HeldSignals
+
 AGAIN_SECONDS = 2.0
 _sent_again: list[int] = []
 
@@ -25,7 +26,7 @@ def insistent() -> Iterator[None]:
         yield
         return
     timers: list[threading.Timer] = []
-    before = {number: handler for number in ENDING if callable(handler := signal.getsignal(number))}
+    before = {number: handler for number in NUMBERS if callable(handler := signal.getsignal(number))}
 
     def hear(number: int, frame: FrameType | None) -> None:
         timers.append(threading.Timer(AGAIN_SECONDS, _send_again, (number,)))
@@ -50,26 +51,12 @@ def uninterrupted() -> Iterator[None]:
 
     For what must not be left half done: an exception in the middle of a database's commit leaves its lock behind.
     """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    waiting: list[int] = []
-    before = {number: handler for number in ENDING if callable(handler := signal.getsignal(number))}
-
-    def hear(number: int, frame: FrameType | None) -> None:
-        waiting.append(number)
-        if len(waiting) > 1:
-            before[signal.Signals(number)](number, frame)
-
-    for number in before:
-        signal.signal(number, hear)
+    held = HeldSignals()
     try:
-        yield
+        with held:
+            yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        if len(waiting) == 1:
-            signal.raise_signal(waiting[0])
+        held.deliver()  # also where the block ended with an error that somebody may catch
 
 
 @contextmanager
@@ -78,7 +65,7 @@ def undisturbed() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in ENDING}
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in NUMBERS}
     try:
         yield
     finally:

@@ -23,6 +23,7 @@ from etude.splitting.official import deal_beside
 from etude.splitting.parts import LEFT_OUT, Rows
 from etude.steps.clean import Cleaned, clean
 from etude.steps.collect import Collected, collect
+from etude.steps.folds import fold_parts
 from etude.steps.split import Parts, positions, split
 from etude.store import Store
 
@@ -314,3 +315,12 @@ def test_the_digest_that_is_asked_for_is_the_sources_alone(store: Store, files: 
     assert cleaned.outputs.official == 30
     with pytest.raises(DataError, match="E018"):
         steps(store, files, f"data.sha256={'0' * 64}")
+
+
+def test_a_fold_beside_an_official_test_stops_by_validations_share_of_the_source(
+    store: Store, files: Path
+) -> None:
+    e = load(files, ["data.test=exam.csv", "split.folds=3"])
+    _, cleaned, parts = steps(store, files, "split.folds=3")
+    dealt = fold_parts(store, cleaned.outputs, parts.outputs, e.data, e.split, e.seed)
+    assert [(fold.train, fold.validation, fold.test) for fold in dealt] == [(48, 12, 30)] * 3

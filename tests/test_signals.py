@@ -67,22 +67,31 @@ def test_a_signal_is_ignored_while_undisturbed_and_heard_after() -> None:
 
     with undisturbed():
         signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGHUP)
     with pytest.raises(KeyboardInterrupt):
         signal.raise_signal(signal.SIGINT)
 
 
-def test_a_signal_waits_until_what_is_uninterrupted_is_done() -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_signal_waits_until_what_is_uninterrupted_is_done(number: signal.Signals, fails: bool) -> None:
     from tasks.signals import uninterrupted
 
     done = []
 
     @uninterrupted()
     def write() -> None:
-        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(number)
         done.append("written")
+        if fails:
+            raise OSError("the server is gone")
 
-    with pytest.raises(KeyboardInterrupt):
-        write()
+    before = signal.signal(number, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            write()
+    finally:
+        signal.signal(number, before)
     assert done == ["written"]
 
 
