@@ -4,7 +4,8 @@
 
 The others come from scikit-learn, lightgbm, xgboost and pytabkit, which only this bench needs: install them into an
 environment of its own (bench/README.md). A model that is not installed is left out. Every model gets at most 5,000
-rows and answers up to 5,000 others (bench/quality_sets.py); Etude holds a fifth of the first back for its validation.
+rows and answers up to 5,000 others (bench/quality_sets.py); Etude and pytabkit's hold a fifth of the first back for
+their validation. A network of pytabkit that takes more than --cpu-limit seconds on a set is stopped and has no score.
 The score is ROC AUC for two classes, accuracy for more, R2 for a number. One thread.
 """
 
@@ -14,6 +15,8 @@ import argparse
 import json
 import os
 import time
+from collections.abc import Sequence
+from math import isnan, nan
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +34,21 @@ SEED = 0
 def main() -> None:
     """Prints a line a model and set, then the table with the mean rank in the company."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--data", type=Path, required=True, help="folder of the tables")
+    parser.add_argument("--data", type=Path, default=Path(), help="folder of the tables")
     parser.add_argument(
         "--sets", default="", help="names of bench/quality_sets.py, with commas; all if not given"
     )
     parser.add_argument("--models", default=",".join((*COMPANY, "xgboost", "etude")))
+    parser.add_argument(
+        "--cpu-limit", type=float, default=quality_models.CPU_LIMIT, help="of pytabkit's, a set"
+    )
     parser.add_argument("--out", type=Path, help="JSON lines are appended here")
+    parser.add_argument("--table", type=Path, help="print the table of these JSON lines, measure nothing")
     given = parser.parse_args()
+    if given.table:
+        print(table([json.loads(line) for line in given.table.read_text().splitlines()]))
+        return
+    quality_models.CPU_LIMIT = given.cpu_limit
     results: list[dict[str, Any]] = []
     for table_set in chosen([name for name in given.sets.split(",") if name]):
         task = prepared(table_set, given.data)
@@ -53,12 +64,17 @@ def main() -> None:
 
 def _measured(model: str, task: Prepared) -> dict[str, Any]:
     start, cpu = time.perf_counter(), time.process_time()
-    if model == "etude":
-        truth, answers, note = etude_answers(task)
-    else:
-        truth, answers, note = quality_models.answers(model, task)
+    found: float | None = None
+    try:
+        if model == "etude":
+            truth, answers, note = etude_answers(task)
+        else:
+            truth, answers, note = quality_models.answers(model, task)
+        found = round(score(task.task, truth, answers), 4)
+    except TimeoutError as error:
+        note = f"stopped, {error}"
     return {
-        "score": round(score(task.task, truth, answers), 4),
+        "score": found,
         "seconds": round(time.perf_counter() - start, 1),
         "cpu_seconds": round(time.process_time() - cpu, 1),
         "note": note,
@@ -128,33 +144,52 @@ def score(task: str, truth: Any, answers: Any) -> float:
 
 
 def table(results: list[dict[str, Any]]) -> str:
-    """Markdown: a row a set, and each contender's mean rank beside the four of the company (ties share)."""
+    """Markdown: a row a set, the CPU seconds of all, and two mean ranks (1 is best, ties share).
+
+    Of five: a model among the company and itself, Etude being the fifth beside the company. Of six: the company,
+    RealMLP and Etude. Only sets count on which all of them have a score.
+    """
     models = list(dict.fromkeys(r["model"] for r in results))
-    scores: dict[str, dict[str, dict[str, Any]]] = {}
+    found: dict[str, dict[str, dict[str, Any]]] = {}
     for r in results:
-        scores.setdefault(r["set"], {})[r["model"]] = r
-    lines = ["| set | " + " | ".join(models) + " |", "|---" * (len(models) + 1) + "|"]
-    for name, found in scores.items():
-        cells = [f"{found[m]['score']:.3f} ({found[m]['seconds']:g} s)" if m in found else "" for m in models]
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    ranks = [_mean_rank(model, scores) for model in models]
-    lines.append(
-        "| mean rank of five | " + " | ".join(f"{rank:.2f}" if rank else "" for rank in ranks) + " |"
+        found.setdefault(r["set"], {})[r["model"]] = r
+    scores = {
+        name: {model: line["score"] for model, line in lines.items() if line["score"] is not None}
+        for name, lines in found.items()
+    }
+    rows = [["set", *models], ["---"] * (len(models) + 1)]
+    rows += [[name, *(_cell(lines.get(m)) for m in models)] for name, lines in found.items()]
+    seconds = [sum(r["cpu_seconds"] for r in results if r["model"] == m) for m in models]
+    rows.append(["CPU seconds", *(f"{s:.0f}" for s in seconds)])
+    five = [_mean_rank(m, (*COMPANY, "etude" if m in COMPANY else m), scores) for m in models]
+    rows.append(["mean rank of five", *(_rank(rank) for rank in five)])
+    six = (*COMPANY, "realmlp", "etude")
+    rows.append(
+        ["mean rank of six", *(_rank(_mean_rank(m, six, scores) if m in six else nan) for m in models)]
     )
-    return "\n".join(lines)
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
-def _mean_rank(model: str, scores: dict[str, dict[str, dict[str, Any]]]) -> float | None:
-    """The model's rank among the company and itself, over the sets that all of them have; others beside etude."""
-    fifth = "etude" if model in COMPANY else model
+def _cell(line: dict[str, Any] | None) -> str:
+    if line is None:
+        return ""
+    return f"{line['score']:.3f} ({line['cpu_seconds']:g} s)" if line["score"] is not None else line["note"]
+
+
+def _rank(mean: float) -> str:
+    return "" if isnan(mean) else f"{mean:.2f}"
+
+
+def _mean_rank(model: str, company: Sequence[str], scores: dict[str, dict[str, float]]) -> float:
+    """NaN where no set has a score of everyone."""
     ranks = []
     for found in scores.values():
-        if not {*COMPANY, fifth} <= found.keys():
-            continue
-        rivals = [found[m]["score"] for m in (*COMPANY, fifth) if m != model]
-        mine = found[model]["score"]
-        ranks.append(1 + sum(r > mine for r in rivals) + sum(r == mine for r in rivals) / 2)
-    return float(np.mean(ranks)) if ranks else None
+        if {*company} <= found.keys():
+            rivals = [found[m] for m in company if m != model]
+            ranks.append(
+                1 + sum(r > found[model] for r in rivals) + sum(r == found[model] for r in rivals) / 2
+            )
+    return float(np.mean(ranks)) if ranks else nan
 
 
 if __name__ == "__main__":

@@ -6,6 +6,9 @@ standardised numbers and one-hot categories. Dates and texts are the same number
 
 from __future__ import annotations
 
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +19,8 @@ from bench.quality_sets import Prepared
 
 MOST_CODES = 255  # that HistGradientBoosting takes as a category
 SEED = 0
+NEURAL = {"realmlp": "RealMLP_TD", "tabm": "TabM_D"}  # of pytabkit
+CPU_LIMIT = 600  # seconds for one of them on one set
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,12 +33,28 @@ class Arrays:
 
 
 def answers(model: str, task: Prepared) -> tuple[Any, Any, str]:
-    """Truth, answers (probabilities, or values) and nothing to note."""
+    """Truth, answers (probabilities, or values) and nothing to note. Raises ``TimeoutError`` when a network of
+    pytabkit takes more than ``CPU_LIMIT`` seconds of processor time.
+    """
     known, asked = arrays(task)
-    fit = {"realmlp": _pytabkit, "tabm": _pytabkit, "linear": _dense, "sklearn_mlp": _dense}.get(
-        model, _trees
-    )
+    if model in NEURAL:
+        with _limited(CPU_LIMIT):
+            return asked.target, _pytabkit(model, task.task, known, asked), ""
+    fit = _dense if model in ("linear", "sklearn_mlp") else _trees
     return asked.target, fit(model, task.task, known, asked), ""
+
+
+@contextmanager
+def _limited(seconds: float) -> Iterator[None]:
+    def over(number: int, frame: Any) -> None:
+        raise TimeoutError(f"more than {seconds:g} CPU seconds")
+
+    signal.signal(signal.SIGPROF, over)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
 
 
 def arrays(task: Prepared) -> tuple[Arrays, Arrays]:
@@ -122,8 +143,7 @@ def _pytabkit(model: str, task: str, known: Arrays, asked: Arrays) -> Any:
             found[f"c{i}"] = pd.Series(codes.astype(str), dtype="category")
         return found
 
-    name = {"realmlp": "RealMLP_TD", "tabm": "TabM_D"}[model]
-    kind = getattr(pytabkit, f"{name}_{'Regressor' if task == 'regression' else 'Classifier'}")
+    kind = getattr(pytabkit, f"{NEURAL[model]}_{'Regressor' if task == 'regression' else 'Classifier'}")
     fitted = kind(random_state=SEED, device="cpu", n_threads=1).fit(frame(known), known.target)
     return _answer(fitted, task, frame(asked))
 
