@@ -66,6 +66,11 @@ def run(file: Path, overrides: tuple[str, ...], fresh: bool, as_json: bool) -> N
     etude run examples/penguins.yaml
     etude run examples/penguins.yaml --set train.epochs=5 --set seed=1
     """
+    from etude.training import torchrun
+
+    if torchrun.rank() > 0:
+        torchrun.follow()
+        return
     from flows.commands import run_experiment
 
     _print_json(run_experiment(file, overrides, fresh=fresh, as_json=as_json).as_json(), as_json)

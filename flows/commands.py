@@ -31,18 +31,32 @@ if TYPE_CHECKING:
 
 def run_experiment(file: Path, overrides: tuple[str, ...], *, fresh: bool, as_json: bool) -> RunResult:
     """Trains the experiment of ``file`` in the flow ``train``."""
-    experiment = experiment_file.load(file, overrides)
+    experiment = _with_all_ranks(experiment_file.load(file, overrides))
     check_source(experiment, file)
+    from etude.training import torchrun
     from tasks.prefect_api import start_early
 
     start_early(home() / "prefect")  # its start overlaps with the imports below
     out = console(json=as_json)
     from flows.train import train
 
-    with shown_on(out):
+    with shown_on(out), torchrun.leading():
         result = train(experiment, folder=str(file.parent.absolute()), fresh=fresh)
     print_result(out, result, _run_command(file, overrides))
     return result
+
+
+def _with_all_ranks(experiment: Experiment) -> Experiment:
+    """With as many processes as torchrun started, if it started this one. Raises ExperimentError E104."""
+    from etude.training import torchrun
+
+    size, settings = torchrun.world_size(), experiment.train
+    if size == 1:
+        return experiment
+    if settings.processes not in (1, size):
+        what = f"train.processes must be {size}, as many as torchrun started"
+        raise ExperimentError("E104", what, value=settings.processes, mend="leave it out")
+    return experiment.model_copy(update={"train": settings.model_copy(update={"processes": size})})
 
 
 def _run_command(file: Path, overrides: tuple[str, ...]) -> str:

@@ -262,7 +262,15 @@ class Train(Section):
     device: Literal["cpu", "cuda", "mps", "auto"] = Field(
         "cpu", description="Where it trains; identical bits are promised for cpu alone."
     )
-    threads: int = Field(1, ge=1, le=256, description="CPU threads; another count gives other last bits.")
+    threads: int = Field(
+        1, ge=1, le=256, description="CPU threads of each process; another count gives other last bits."
+    )
+    processes: int = Field(
+        1,
+        ge=1,
+        le=1024,
+        description="Processes that share each step, of batch_size rows each; see docs/processes.md.",
+    )
 
     @field_validator("quantiles")
     @classmethod

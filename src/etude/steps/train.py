@@ -78,6 +78,7 @@ def train(
     from etude.training.losses import median_first
     from etude.training.objective import outputs_of
     from etude.training.recipe import Recipe
+    from etude.training.team import Blueprint, gathered
 
     choice = chosen(encodings, network, settings)
     asked, settings = settings, choice.train
@@ -90,20 +91,22 @@ def train(
         on_epoch(epoch, points_of(epoch, encodings.unit))
         watch.heard(epoch)
 
-    fitted = training.fit(
-        model,
-        part(store, encodings.train),
-        validation,
-        task=encodings.task,
-        outputs=encodings.outputs,
-        settings=settings,
-        seed=seed,
-        recipe=Recipe(settings.schedule, settings.warmup_epochs, settings.clip_norm, settings.average),
-        on_epoch=heard,
-        checkpoints=checkpoints,
-        after_step=after_step,
-        while_measuring=after_step,
-    )
+    with gathered(settings, Blueprint(choice.network, encodings.sizes, seed)) as team:
+        fitted = training.fit(
+            model,
+            part(store, encodings.train),
+            validation,
+            task=encodings.task,
+            outputs=encodings.outputs,
+            settings=settings,
+            seed=seed,
+            recipe=Recipe(settings.schedule, settings.warmup_epochs, settings.clip_norm, settings.average),
+            on_epoch=heard,
+            checkpoints=checkpoints,
+            after_step=after_step,
+            while_measuring=after_step,
+            team=team,
+        )
     points = tuple(point for epoch in fitted.history for point in points_of(epoch, encodings.unit))
     trained = Trained(
         weights=store.put(weights.to_bytes(fitted.best)),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch import Tensor
 
+from etude.errors import ExperimentError
 from etude.networks.start import start_from
 from etude.training import weights
 from etude.training.devices import device_name
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from etude.evaluation.metrics import Task
     from etude.experiment import Train
     from etude.training.checkpoint import Checkpoints
+    from etude.training.team import Team
 
 __all__ = ["Epoch", "Fitted", "Part", "Recipe", "TrainingDivergedError", "fit"]
 
@@ -70,6 +72,7 @@ def fit(
     checkpoints: Checkpoints | None = None,
     after_step: Callable[[], None] = no_reason_to_stop,
     while_measuring: Callable[[], None] = no_reason_to_stop,
+    team: Team | None = None,
 ) -> Fitted:
     """Trains ``network`` until ``settings.epochs``, its patience, ``steps`` or ``minutes`` end, and leaves the best
     epoch's weights in it: those with the best value of ``settings.monitor``, the earlier of equals.
@@ -85,21 +88,25 @@ def fit(
     Epochs in the checkpoint are not announced again; one that ended after it is announced a second time.
     Steps that are made again are compared with what was recorded (EtudeError E125).
     What ``after_step`` raises, or ``while_measuring`` at an epoch's end, ends the training after a checkpoint of that
-    very step.
+    very step. ``team``: the ``settings.processes`` that share the work, of ``etude.training.team.gathered``.
     """
+    if (team.size if team else 1) != settings.processes:
+        raise ExperimentError("E104", "train.processes above 1 needs a team", value=settings.processes)
     objective = objective_of(settings, task, outputs, checked(train, "train").target)
     check_monitor(settings.monitor, metric_names(objective))
     start_from(network, train.numbers, objective.base_rate(train.target))
     initial_digest = weights.digest(network.state_dict())
-    device = device_name(settings.device)
+    device = device_name(settings.device) if team is None else "cpu"
     network.to(device)
     parts = train.on(device), checked(validation, "validation").on(device)
     with exact(settings.threads), torch.inference_mode(False), torch.enable_grad():
         start = Start.of(network, parts[0], objective.on(device))
-        loop = Loop(network, *parts, objective.on(device), settings, recipe, seed)
+        loop = Loop(network, *parts, objective.on(device), settings, recipe, seed, team)
         keeper = Keeper(loop, checkpoints, seed, after_step, while_measuring)
         try:
             keeper.resume()
+            if team:
+                team.begin(loop.backward)
             while not loop.stopped:
                 epoch = loop.epoch(keeper.step_made, keeper.part_measured)
                 keeper.measured(epoch)

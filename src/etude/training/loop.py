@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from math import inf, isfinite
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor
@@ -16,14 +16,16 @@ from etude.networks import dropout
 from etude.seeds import torch_generator
 from etude.training import divergence
 from etude.training.averaging import MovingAverage
+from etude.training.backward import Backward
 from etude.training.epoch import Epoch
-from etude.training.objective import Measured, Objective, Part, by_member
+from etude.training.objective import Measured, Objective, Part
 from etude.training.optimizer import FlatParameters, optimizer_of
 from etude.training.recipe import Recipe
 from etude.training.stopping import monitored, plateau_scale
 
 if TYPE_CHECKING:
     from etude.experiment import Train
+    from etude.training.team import Team
 
 SPIKE, USUAL, SPIKES_AFTER = 3.0, 0.95, 20
 
@@ -62,10 +64,12 @@ class Loop:
         settings: Train,
         recipe: Recipe,
         seed: int,
+        team: Team | None = None,
     ) -> None:
         self.network, self.train, self.validation = network, train, validation
         self.objective, self.settings, self.recipe = objective, settings, recipe
-        self.step_rows = settings.batch_size * settings.accumulate
+        self.team, self.backward = team, Backward(network, train, objective, settings)
+        self.step_rows = settings.batch_size * settings.accumulate * settings.processes
         self.schedule = recipe.learning_rates(
             settings.learning_rate,
             epochs=settings.epochs,
@@ -235,23 +239,10 @@ class Loop:
         progress.usual_loss += (1 - USUAL) * (loss - progress.usual_loss)
 
     def _gradients(self, batch: Tensor) -> float:
-        """The batch's mean loss, its gradients being left where the optimizer reads them; in ``accumulate`` parts."""
-        total = 0.0
-        for rows in torch.split(batch, self.step_rows // self.settings.accumulate):
-            part = self.train.rows(rows.to(self.train.target.device))
-            with self._precision():
-                outputs = self.network(part.numbers, part.categories)
-            loss = self.objective.loss(*by_member(outputs.float(), part.target))
-            if len(rows) < len(batch):
-                loss = loss * (len(rows) / len(batch))
-            loss.backward()  # type: ignore[no-untyped-call]
-            total += loss.item()
-        return total
-
-    def _precision(self) -> AbstractContextManager[Any]:
-        if self.settings.precision == "float32":
-            return nullcontext()
-        return torch.autocast(self.train.numbers.device.type, dtype=torch.bfloat16)
+        """The batch's mean loss, its gradients being left where the optimizer reads them."""
+        if self.team is None:
+            return self.backward(batch, len(batch))
+        return self.team.gradients(self.backward, self.flat, self.dropout, batch, self.progress.step)
 
 
 def copied(network: torch.nn.Module) -> dict[str, Tensor]:
