@@ -13,4 +13,4 @@ from tasks.run import Run
 
 @task(name="clean", cache_policy=NO_CACHE)
 def clean_table(run: Run, collected: Collected) -> Cleaned:
-    return perform(run, "clean", clean, collected, run.experiment.data, run.experiment.clean)
+    return perform(run, "clean", clean, collected, run.experiment.data.of_table(), run.experiment.clean)

@@ -15,4 +15,13 @@ from tasks.run import Run
 @task(name="encode", cache_policy=NO_CACHE)
 def encode_columns(run: Run, cleaned: Cleaned, parts: Parts) -> Encodings:
     experiment = run.experiment
-    return perform(run, "encode", encode, cleaned, parts, experiment.data, experiment.split, experiment.seed)
+    return perform(
+        run,
+        "encode",
+        encode,
+        cleaned,
+        parts,
+        experiment.data.of_table(),
+        experiment.split.without_folds(),
+        experiment.seed,
+    )

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import ast
-import hashlib
 import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,21 +21,9 @@ from etude.store import Ref
 from tasks import tracking
 from tasks.progress import Done, listener
 from tasks.run import Run
+from tasks.step_sources import Sources, sources_of, versions
 
 Outputs = TypeVar("Outputs")
-STANDS_ON = (
-    "torch",
-    "numpy",
-    "pandas",
-    "pyarrow",
-    "scikit-learn",
-    "scipy",
-    "safetensors",
-    "matplotlib",
-    "tabm",
-    "rtdl-num-embeddings",
-    "rtdl-revisiting-models",
-)
 
 
 def perform(
@@ -56,10 +41,11 @@ def perform(
     """
     listener().started(task)
     started = time.perf_counter()
-    key = step_key(step, inputs) if reusable else ""
+    private = run.experiment.data.private
+    key = step_key(step, inputs, private=private) if reusable else ""
     outcome = _found(run, step, key) if reusable and not run.fresh else None
     if outcome is None:
-        outcome = performed(step, run.store, *inputs, private=run.experiment.data.private, **(live or {}))
+        outcome = performed(step, run.store, *inputs, private=private, **(live or {}))
         if reusable:
             _keep(run, key, outcome)
     seconds = time.perf_counter() - started
@@ -79,67 +65,35 @@ def perform(
     return outcome.outputs
 
 
-def step_key(step: Callable[..., Any], inputs: tuple[Any, ...]) -> str:
-    """sha256 over the step, its inputs, the library sources that it stands on, the packages below them, the machine."""
+def step_key(step: Callable[..., Any], inputs: tuple[Any, ...], *, private: bool = False) -> str:
+    """sha256 over the step, its inputs, the library sources that it uses, the packages below them, the machine.
+
+    ``private`` has a part in it because the record of a private table is another one (see ``etude.private``).
+    """
     values = [TypeAdapter(type(value)).dump_python(value, mode="json") for value in inputs]
+    sources = _sources(_library(), step.__module__, step.__name__)
     return digest_of(
         {
             "step": f"{step.__module__}.{step.__name__}",
             "inputs": values,
+            "private": private,
             "own network": [source_digest(value.kind) for value in inputs if isinstance(value, Network)],
-            "sources": _sources_digest(step.__module__),
-            "packages": {name: version(name) for name in STANDS_ON},
+            "sources": sources.digest(),
+            "packages": versions(sources.packages),
             "fingerprint": fingerprint(),
         }
     )
 
 
 @cache
-def _sources_digest(module: str) -> str:
-    """sha256 over the sources of ``module``, of every etude module that it imports (directly or not), and templates."""
-    together = hashlib.sha256()
-    for name, source in sorted((_closure(module) | templates()).items()):
-        together.update(name.encode() + b"\0" + source + b"\0")
-    return together.hexdigest()
+def _sources(library: Path, module: str, name: str) -> Sources:
+    return sources_of(library, (module, name), (performed.__module__, performed.__name__))
 
 
-def templates() -> dict[str, bytes]:
-    """The library's files that are no modules, by name."""
+def _library() -> Path:
     import etude
 
-    return {path.name: path.read_bytes() for path in Path(etude.__file__).parent.glob("report/templates/*")}
-
-
-def _closure(module: str) -> dict[str, bytes]:
-    found: dict[str, bytes] = {}
-    waiting = [module]
-    while waiting:
-        name = waiting.pop()
-        path = _source_file(name) if name not in found else None
-        if path is not None:
-            found[name] = path.read_bytes()
-            waiting += _imported(found[name])
-    return found
-
-
-@cache
-def _imported(source: bytes) -> list[str]:
-    """What a source imports from etude, also inside functions: modules, and names that may be modules."""
-    names = []
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    return [name for name in names if name.split(".")[0] == "etude"]
-
-
-def _source_file(module: str) -> Path | None:
-    """Where a module of etude stands; None if there is none. (``find_spec`` would import its parents.)"""
-    import etude
-
-    stem = Path(etude.__file__).parent.joinpath(*module.split(".")[1:])
-    return next((p for p in (stem.with_suffix(".py"), stem / "__init__.py") if p.is_file()), None)
+    return Path(etude.__file__).parent
 
 
 def _keep(run: Run, key: str, outcome: Outcome[Any]) -> None:

@@ -38,7 +38,7 @@ def register_model(
         encodings,
         trained,
         tested,
-        experiment.data,
+        experiment.data.of_table(),
         experiment.network,
         experiment.train,
     )

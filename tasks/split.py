@@ -18,6 +18,15 @@ def split_rows(run: Run, cleaned: Cleaned) -> Parts:
     experiment = run.experiment
     lineage = lineage_of(experiment)
     earlier = earlier_split(run.store, lineage, cleaned.table)
-    parts = perform(run, "split", split, cleaned, experiment.data, experiment.split, experiment.seed, earlier)
+    parts = perform(
+        run,
+        "split",
+        split,
+        cleaned,
+        experiment.data.of_table(),
+        experiment.split.without_folds(),
+        experiment.seed,
+        earlier,
+    )
     remember_split(run.store, lineage, cleaned.table, parts.placed)
     return parts

@@ -29,7 +29,7 @@ def open_test_set(
         encodings,
         trained,
         validated,
-        experiment.data,
+        experiment.data.of_table(),
         experiment.network,
         experiment.train,
         experiment.seed,

@@ -46,7 +46,7 @@ def cross_validate(run: Run, cleaned: Cleaned, parts: Parts, encodings: Encoding
         folds,
         cleaned,
         parts,
-        experiment.data,
+        experiment.data.of_table(),
         experiment.split,
         network,
         trained.settings,

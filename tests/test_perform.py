@@ -40,32 +40,10 @@ def test_every_input_changes_the_key() -> None:
     assert len(set(keys)) == len(keys)
 
 
-def test_the_sources_that_a_step_uses_change_its_key_and_others_do_not(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    used, unused = "etude.row_hash", "etude.networks.tabular"
-    assert used in perform._closure(split.__module__), "a helper that is imported inside a function"
-    assert unused not in perform._closure(split.__module__)
-    first = key(CLEANED, DATA, Split(), 0)
-    plain = perform._closure
-
-    def edited(name: str) -> None:
-        perform._sources_digest.cache_clear()
-        monkeypatch.setattr(
-            perform, "_closure", lambda m: {k: v + b"#" * (k == name) for k, v in plain(m).items()}
-        )
-
-    edited(unused)
-    assert key(CLEANED, DATA, Split(), 0) == first
-    edited(used)
-    assert key(CLEANED, DATA, Split(), 0) != first
-    perform._sources_digest.cache_clear()
-
-
 def test_packages_and_the_machine_change_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
     first = key(CLEANED, DATA, Split(), 0)
     with monkeypatch.context() as changed:
-        changed.setattr(perform, "version", lambda name: "0")
+        changed.setattr(perform, "versions", lambda packages: dict.fromkeys(packages, "0"))
         assert key(CLEANED, DATA, Split(), 0) != first
     with monkeypatch.context() as changed:
         changed.setattr(perform, "fingerprint", lambda: {"cpu_capability": "NONE"})

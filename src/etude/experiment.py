@@ -37,6 +37,11 @@ OWN_NETWORK = re.compile(r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*\Z")
 NAME_PATTERN = re.compile(r"^[^/\\\x00-\x1f\x7f]{1,200}\Z")
 
 
+OF_READING = {
+    "source": "", "query": None, "sha256": None, "test": None, "expect": None,
+    "delimiter": None, "quote": None, "encoding": None, "header": True,
+}  # fmt: skip
+"""Keys of ``data`` that the steps after collect do not look at, and what they say there."""
 GAP_PATTERN = re.compile(r"^([0-9]+(?:\.[0-9]+)?)\s*(s|min|h|d|w|)\Z")
 
 
@@ -88,6 +93,10 @@ class Data(Section):
     private: bool = Field(
         False, description="true: no cell's value reaches MLflow, Prefect, logs, reports or errors."
     )
+
+    def of_table(self) -> Data:
+        """What of this section concerns a table that is read: where it came from and how it was read is forgotten."""
+        return self.model_copy(update=dict(OF_READING))
 
     @field_validator("source", "test")
     @classmethod
@@ -146,6 +155,10 @@ class Split(Section):
         le=100,
         description="Cross-validation on the train and validation rows in this many folds, for small tables.",
     )
+
+    def without_folds(self) -> Split:
+        """What of this section says how rows are dealt to the three parts."""
+        return self.model_copy(update={"folds": None})
 
     @property
     def way(self) -> Literal["random", "stratified", "group", "time", "column"]:

@@ -122,14 +122,14 @@ def arrays(encoder: Encoder, table: pa.Table) -> bytes:
     """``numbers`` float32[n, d], ``categories`` int64[n, c], ``target`` int64[n] or float32[n], as safetensors."""
     from safetensors.numpy import save
 
-    encoded = encoder.transform(table)
+    columns = encoder.transform(table)
     target = encoder.target.encode(table.column(encoder.target.name))
     if encoder.target.task == "regression":
         target = target.astype(np.float32)
     content: bytes = save(
         {
-            "numbers": np.ascontiguousarray(encoded.numbers),
-            "categories": np.ascontiguousarray(encoded.categories),
+            "numbers": np.ascontiguousarray(columns.numbers),
+            "categories": np.ascontiguousarray(columns.categories),
             "target": np.ascontiguousarray(target),
         }
     )
