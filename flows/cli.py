@@ -127,14 +127,19 @@ def init(data: str, target: str, overrides: tuple[str, ...], output: Path | None
 
 @etude.command()
 @click.argument("run_id")
+@click.option("--collect", is_flag=True, help="Read the source again and say which rows and columns changed.")
+@click.option("--diff", is_flag=True, help="Print what changed in the code since, as a unified diff.")
 @JSON
-def rerun(run_id: str, as_json: bool) -> None:
-    """Run RUN_ID again from what MLflow holds, and say whether it came out the same (else exit code 7)."""
-    from flows.commands import rerun_run
+def rerun(run_id: str, collect: bool, diff: bool, as_json: bool) -> None:
+    """Run RUN_ID again from what MLflow holds, and say whether it came out the same (else exit code 7).
 
-    answer, identical = rerun_run(run_id, as_json=as_json)
+    RUN_ID may be its first characters. IDENTICAL and WITHIN TOLERANCE end with exit code 0.
+    """
+    from flows.rerunning import rerun_run
+
+    answer, same = rerun_run(run_id, collect=collect, diff=diff, as_json=as_json)
     _print_json(answer, as_json)
-    if not identical:
+    if not same:
         sys.exit(7)
 
 

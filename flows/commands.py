@@ -239,30 +239,6 @@ def _check_is_new(path: Path, name: str) -> None:
         raise ExperimentError("E122", f"{name} must not exist yet", where=str(path), mend=mend)
 
 
-def rerun_run(run_id: str, *, as_json: bool) -> tuple[dict[str, Any], bool]:
-    """The flow ``rerun``, its ladder as a table, its verdict."""
-    from tasks.prefect_api import start_early
-
-    start_early(home() / "prefect")
-    out = console(json=as_json)
-    from etude.ladder import folded
-    from flows.rerun import rerun
-
-    with shown_on(out):
-        found = rerun(run_id)
-    table = Table(box=None, pad_edge=False)
-    for heading in ("stage", "first run", "this run", ""):
-        table.add_column(heading)
-    for rung in folded(found.ladder):
-        mark = "[green]same[/green]" if rung.same else "[red]differs[/red]"
-        table.add_row(rung.stage, rung.before[:12], rung.now[:12], mark)
-    out.print()
-    out.print(table)
-    verdict = found.verdict
-    out.print(f"[bold]rerun:[/bold] {verdict.verdict}. {safe(verdict.sentence)}")
-    return found.as_json(), found.identical
-
-
 def schedule_experiment(
     file: Path, cron: str, timezone: str, pool: str | None, *, as_json: bool
 ) -> dict[str, Any]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,84 +12,107 @@ from typing import Any
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from etude import sources
 from etude.errors import InputError
 from etude.experiment import Experiment
 from etude.home import home
-from etude.ladder import Evidence, Rung, judge, ladder
+from etude.ladder import Evidence
 from etude.steps.collect import Snapshot
 from etude.steps.official_test import OfficialTest
 from etude.store import Store
-from etude.verdicts import Verdict
-from tasks import tracking
-from tasks.result import RunResult
+from tasks import lookup, tracking
+from tasks.recorded import EXPERIMENT, IDENTITY, SOURCES
 
 IN_MEMORY = "DataFrame"
 STAGE_TAGS = {
     "snapshot": "snapshot.sha256",
     "test_snapshot": "test_snapshot.sha256",
+    "clean": "clean.sha256",
     "split": "split.sha256",
     "encoder": "encoder.sha256",
     "initial_weights": "initial_weights.sha256",
     "weights": "weights.sha256",
     "folds": "folds.sha256",
     "predictions": "predictions.sha256",
+    "model": "model.sha256",
 }
 
 
 @dataclass(frozen=True)
 class PastRun:
-    """The experiment and the snapshot of a run, ready to be run again; of a private table, whose snapshot MLflow
-    does not hold, the folder at which its source starts."""
+    """The experiment and the snapshot of a run, ready to be run again; without a snapshot its source is read again,
+    which starts at ``folder``. ``notes`` say what a person should know before it runs."""
 
     run_id: str
     experiment: Experiment
     snapshot: Snapshot | None
     task: str
     folder: str
-
-
-@dataclass(frozen=True)
-class Rerun:
-    """The new run, the rungs of the ladder and the verdict."""
-
-    rerun_of: str
-    result: RunResult
-    ladder: tuple[Rung, ...]
-    verdict: Verdict
-
-    @property
-    def identical(self) -> bool:
-        return self.verdict.verdict == "IDENTICAL"
-
-    def as_json(self) -> dict[str, Any]:
-        """The object that ``--json`` prints: the new run's, with the verdict ``rerun`` and the ladder."""
-        answer = self.result.as_json()
-        answer["verdicts"]["rerun"] = self.verdict.as_json()
-        rungs = [{"stage": r.stage, "before": r.before, "now": r.now, "same": r.same} for r in self.ladder]
-        return answer | {"rerun_of": self.rerun_of, "ladder": rungs}
+    identity: Mapping[str, Any]
+    notes: tuple[str, ...] = ()
 
 
 @task(name="find", cache_policy=NO_CACHE)
-def find_run(run_id: str) -> PastRun:
-    """Raises InputError E133 when the run does not exist, is not Etude's, did not end or has no snapshot."""
+def find_run(run_id: str, collect: bool = False) -> PastRun:
+    """``collect`` leaves the snapshot out, so that the source is read again; so does MLflow where it does not hold it,
+    since the table is private or large.
+
+    Raises InputError E133: the run does not exist, is not Etude's, did not end, or its table was a DataFrame.
+    """
     tags = tracking.tags_of(run_id)
     if tags.get("etude") != "run" or "predictions.sha256" not in tags:
         raise InputError(
             "E133", "the run must be a finished run of Etude", value=run_id, mend="`etude ui` shows the runs"
         )
-    experiment = Experiment.model_validate_json(tracking.artifact(run_id, "experiment.json"))
-    snapshot = None if experiment.data.private else _snapshot(run_id, tags)
-    if snapshot is None and IN_MEMORY in (tags["source"], tags.get("test_source")):
+    experiment = Experiment.model_validate_json(tracking.artifact(run_id, EXPERIMENT))
+    identity = identity_of(run_id)
+    held = lookup.holds_artifact(run_id, "collect/snapshot.arrow")
+    if (collect or not held) and IN_MEMORY in (tags["source"], tags.get("test_source")):
+        why = "with --collect" if held else "which MLflow does not hold since data.private is true"
         raise InputError(
             "E133",
-            "a rerun needs the table, which MLflow does not hold since data.private is true",
+            f"a rerun needs the table, {why}",
             where=f"run {run_id}",
             mend="its table was a DataFrame: call train(experiment, data=frame) with it",
         )
-    return PastRun(run_id, experiment, snapshot, tags["task"], tags.get("folder", "."))
+    folder = str(identity.get("folder") or tags.get("folder", "."))
+    snapshot = snapshot_of(run_id, tags) if held and not collect else None
+    notes = _source_notes(run_id, experiment, folder, tags) if snapshot else ()
+    if not held and not collect:
+        notes = ("MLflow does not hold the table of this run: its source is read again",)
+    return PastRun(run_id, experiment, snapshot, tags["task"], folder, identity, notes)
 
 
-def _snapshot(run_id: str, tags: dict[str, str]) -> Snapshot:
+def identity_of(run_id: str) -> dict[str, Any]:
+    """What the run recorded of itself, see ``etude.identity``."""
+    found: dict[str, Any] = json.loads(tracking.artifact(run_id, IDENTITY))
+    return found
+
+
+def sources_of(run_id: str) -> dict[str, bytes] | None:
+    """The sources that ran; None for a run of before they were kept."""
+    if not lookup.holds_artifact(run_id, SOURCES):
+        return None
+    return sources.unpacked(tracking.artifact(run_id, SOURCES))
+
+
+def evidence_of(run_id: str) -> Evidence:
+    """The stages of a finished run."""
+    from safetensors.numpy import load
+
+    tags = tracking.tags_of(run_id)
+    history = json.loads(tracking.artifact(run_id, "train/history.json"))
+    detail = json.loads(tracking.artifact(run_id, "test/metrics.json"))
+    return Evidence(
+        digests={stage: tags[tag] for stage, tag in STAGE_TAGS.items() if tag in tags},
+        losses=[(epoch["train_loss"], epoch["validation_loss"]) for epoch in history],
+        metrics=detail["metrics"],
+        outputs=load(tracking.artifact(run_id, "test/outputs.safetensors"))["outputs"],
+    )
+
+
+def snapshot_of(run_id: str, tags: Mapping[str, str]) -> Snapshot:
+    """The run's own table, put into the store."""
     store = Store(Path(home()) / "store")
     return Snapshot(
         table=store.put(tracking.artifact(run_id, "collect/snapshot.arrow")),
@@ -99,7 +124,7 @@ def _snapshot(run_id: str, tags: dict[str, str]) -> Snapshot:
     )
 
 
-def _official_test(store: Store, run_id: str, tags: dict[str, str]) -> OfficialTest | None:
+def _official_test(store: Store, run_id: str, tags: Mapping[str, str]) -> OfficialTest | None:
     if "test_snapshot.sha256" not in tags:
         return None
     from etude import snapshot
@@ -114,40 +139,25 @@ def _official_test(store: Store, run_id: str, tags: dict[str, str]) -> OfficialT
     )
 
 
-@task(name="judge", cache_policy=NO_CACHE)
-def judge_rerun(past: PastRun, result: RunResult) -> Rerun:
-    """The verdict, written back as tags on both runs and as an artifact of the new one."""
-    before, now = _evidence(past.run_id), _evidence(result.run_id)
-    causes = _causes(past.run_id, result.run_id)
-    verdict = judge(before, now, causes, past.task)
-    rerun = Rerun(past.run_id, result, ladder(before, now), verdict)
-    told = {"verdict.rerun": verdict.verdict, "verdict.rerun.sentence": verdict.sentence}
-    tracking.log_tags_to(result.run_id, {**told, "rerun_of": past.run_id})
-    tracking.log_tags_to(past.run_id, {**told, "rerun_by": result.run_id})
-    tracking.log_file_to(
-        result.run_id, "rerun/ladder.json", json.dumps(rerun.as_json()["ladder"], indent=1).encode()
-    )
-    return rerun
-
-
-def _evidence(run_id: str) -> Evidence:
-    from safetensors.numpy import load
-
-    tags = tracking.tags_of(run_id)
-    history = json.loads(tracking.artifact(run_id, "train/history.json"))
-    detail = json.loads(tracking.artifact(run_id, "test/metrics.json"))
-    return Evidence(
-        digests={stage: tags[tag] for stage, tag in STAGE_TAGS.items() if tag in tags},
-        losses=[(epoch["train_loss"], epoch["validation_loss"]) for epoch in history],
-        metrics=detail["metrics"],
-        outputs=load(tracking.artifact(run_id, "test/outputs.safetensors"))["outputs"],
+def _source_notes(
+    run_id: str, experiment: Experiment, folder: str, tags: Mapping[str, str]
+) -> tuple[str, ...]:
+    """Files whose bytes are not what they were: the rerun takes the snapshot all the same."""
+    named = {
+        "source.sha256": experiment.data.source,
+        "test_source.sha256": experiment.data.test or "",
+    }
+    return tuple(
+        f"{source} has changed since: `etude rerun {run_id[:8]} --collect` reads it again and says what"
+        for tag, source in named.items()
+        if tag in tags and _file_digest(Path(folder) / source) not in ("", tags[tag])
     )
 
 
-def _causes(before: str, now: str) -> list[str]:
-    from etude.identity import differences
-
-    return differences(
-        json.loads(tracking.artifact(before, "identity.json")),
-        json.loads(tracking.artifact(now, "identity.json")),
-    )
+def _file_digest(path: Path) -> str:
+    """sha256 of the file; empty where there is no such file."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return ""

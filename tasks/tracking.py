@@ -52,10 +52,11 @@ def open_run(
     """A new MLflow run, RUNNING inside; afterwards FINISHED, FAILED (an exception) or KILLED (a signal, Ctrl-C)."""
     from mlflow.tracking.context.registry import resolve_tags
 
-    from etude.identity import identity
-    from etude.networks.own_source import source_digest
+    from tasks.recorded import recorded
 
-    own_network = source_digest(experiment.network.kind)
+    described = recorded(
+        experiment, folder
+    )  # before the run is opened: a network that is not found leaves none
     let_mlflow_find(tracking_uri())
     client = _client()
     experiment_id = _experiment_id(client, experiment.name)
@@ -74,8 +75,7 @@ def open_run(
             fresh=fresh,
         )
         log_params(run, experiment.flattened())
-        described = {"experiment.json": experiment.resolved(), "identity.json": identity(own_network)}
-        _log_files(run, {path: json.dumps(value, indent=1).encode() for path, value in described.items()})
+        _log_files_to(run_id, described)
         with insistent():
             yield run
         client.set_terminated(run_id, "FINISHED")

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from etude.identity import differences, identity, packages
+from etude.causes import Cause
+from etude.identity import packages
 from etude.ladder import Evidence, folded, judge, ladder
 
 BEFORE = Evidence(
@@ -28,9 +29,9 @@ def test_equal_evidence_is_identical() -> None:
 
 
 def test_drift_that_changed_no_bit_is_still_said() -> None:
-    verdict = judge(BEFORE, BEFORE, ["package numpy: 1 -> 2"], "classification")
+    verdict = judge(BEFORE, BEFORE, [Cause("package", "numpy 1 -> 2")], "classification")
     assert verdict.verdict == "IDENTICAL"
-    assert verdict.sentence.endswith("although package numpy: 1 -> 2.")
+    assert verdict.sentence.endswith("although this changed: package: numpy 1 -> 2.")
 
 
 CHANGES: list[tuple[dict[str, Any], str]] = [
@@ -48,11 +49,11 @@ CHANGES: list[tuple[dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("change", "stage"), CHANGES, ids=[stage for _, stage in CHANGES])
 def test_the_first_stage_that_differs_is_named(change: dict[str, Any], stage: str) -> None:
-    verdict = judge(BEFORE, replace(BEFORE, **change), ["the code of Etude changed"], "classification")
+    verdict = judge(BEFORE, replace(BEFORE, **change), [Cause("code", "a.py, 1 line")], "classification")
     if stage in ("epoch 2", "epoch 3", "weights", "predictions"):
         assert verdict.verdict == "DIFFERENT"
     assert verdict.evidence["first_difference"] == stage
-    assert "the code of Etude changed" in verdict.sentence
+    assert verdict.sentence.endswith("Likely cause: code: a.py, 1 line.")
 
 
 def test_last_bits_with_the_same_labels_are_within_tolerance() -> None:
@@ -81,15 +82,19 @@ def test_epochs_that_agree_are_folded_for_readers() -> None:
     assert [rung.stage for rung in folded(ladder(BEFORE, BEFORE))][4] == "epochs 1-3"
 
 
-def test_the_identity_names_what_changed() -> None:
-    now = identity()
-    assert differences(now, now) == []
-    older = {**now, "code": "x", "packages": {**now["packages"], "numpy": "0.1"}}
-    older["fingerprint"] = {**now["fingerprint"], "cpu_capability": "NONE"}
-    found = differences(older, now)
-    assert found[0] == "the code of Etude changed"
-    assert f"package numpy: 0.1 -> {now['packages']['numpy']}" in found
-    assert any(line.startswith("fingerprint cpu_capability: NONE -> ") for line in found)
+def test_stages_that_an_older_run_did_not_write_down_are_left_out() -> None:
+    newer = replace(BEFORE, digests=digests(clean="c", model="m"))
+    assert all(rung.same for rung in ladder(BEFORE, newer))
+    both = ladder(newer, replace(BEFORE, digests=digests(clean="c", model="other")))
+    assert [rung.stage for rung in both][1] == "clean"
+    assert [rung.stage for rung in both if not rung.same] == ["model"]
+
+
+def test_only_likely_causes_are_named_when_there_are_some() -> None:
+    causes = [Cause("code", "a.py, 1 line"), Cause("package", "rich 1 -> 2", likely=False)]
+    verdict = judge(BEFORE, replace(BEFORE, digests=digests(split="other")), causes, "classification")
+    assert verdict.sentence.endswith("Likely cause: code: a.py, 1 line.")
+    assert [cause["likely"] for cause in verdict.evidence["causes"]] == [True, False]
 
 
 def test_the_package_list_is_the_dependency_closure() -> None:

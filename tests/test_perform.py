@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from etude import identity
+from etude import sources
 from etude.experiment import Clean, Data, Network, Split
 from etude.identity import code_digest
 from etude.steps.clean import Cleaned, clean
@@ -58,7 +58,7 @@ def test_the_code_digest_follows_sources_and_templates(
     library.mkdir()
     (library / "a.py").write_text("x = 1")
     (library / "page.html").write_text("<p>")
-    monkeypatch.setattr(identity, "_source_folders", lambda root: [library])
+    monkeypatch.setattr(sources, "_folders", lambda root: {"src/etude": library})
     found = [code_digest()]
     for name in ("a.py", "page.html"):
         (library / name).write_text("other")

@@ -2,40 +2,43 @@
 
 from __future__ import annotations
 
-import hashlib
+import locale
 import os
 import platform
 import sys
+import time
 from email.parser import HeaderParser
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
 
-OURS = ("etude", "tasks", "flows")
-SOURCES = {".py", ".html"}
-NOTED = (
-    "TZ",
-    "LANG",
-    "LC_ALL",
-    "PYTHONHASHSEED",
-    "PYTHONPATH",
-    "LD_PRELOAD",
-    "OMP_NUM_THREADS",
-    "ATEN_CPU_CAPABILITY",
-)
+from etude import sources
+
+SET = ("MKL_CBWR", "MKL_ENABLE_INSTRUCTIONS", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
+"""Variables by which a user chooses the instructions of torch's libraries: they change bits. (Torch's own choice is the
+fingerprint's ``cpu_capability``.)"""
+NOTED = ("TZ", "LANG", "LC_ALL", "PYTHONHASHSEED", "PYTHONPATH", "LD_PRELOAD", "OMP_NUM_THREADS")
 
 
-def identity(own_network: str = "") -> dict[str, Any]:
+def identity(own_network: str = "", *, threads: int = 1, seed: int = 0) -> dict[str, Any]:
     """``code`` (sha256 of our sources), ``own_network`` (of the user's own network), ``packages`` (Etude's dependency
-    closure), ``fingerprint`` (python, torch, CPU capability) and, beside the identity, ``noted`` (environment that
-    must not matter)."""
+    closure), ``fingerprint`` (python, torch, CPU capability), ``flags`` (threads, what torch and its libraries were
+    told), ``hardware``, ``seed`` and, beside the identity, ``noted`` (environment that must not matter)."""
     return {
         "code": code_digest(),
         "own_network": own_network,
         "packages": packages(),
         "fingerprint": fingerprint(),
-        "noted": {name: os.environ[name] for name in NOTED if name in os.environ},
+        "flags": {"threads": str(threads), **flags()},
+        "hardware": hardware(),
+        "seed": seed,
+        "noted": noted(),
     }
+
+
+def code_digest() -> str:
+    """sha256 over the installed sources of etude, tasks and flows."""
+    return sources.digest(sources.installed())
 
 
 def fingerprint() -> dict[str, str]:
@@ -53,22 +56,42 @@ def fingerprint() -> dict[str, str]:
     }
 
 
+def flags() -> dict[str, str]:
+    """What torch and its libraries were told, as a rerun tells them again (see ``etude.reapplying``)."""
+    import torch
+
+    return {
+        "float32_matmul_precision": torch.get_float32_matmul_precision(),
+        "mkldnn": "on" if torch.backends.mkldnn.enabled else "off",
+        "default_dtype": str(torch.get_default_dtype()),
+        **{name: os.environ[name] for name in SET if name in os.environ},
+    }
+
+
+def hardware() -> dict[str, str]:
+    """The processor's own name: two that torch treats alike may still round differently in BLAS."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(errors="replace").splitlines()
+    except OSError:
+        lines = []
+    names = {line.partition(":")[2].strip() for line in lines if line.startswith("model name")}
+    return {"processor": "; ".join(sorted(names)) or platform.processor() or "unknown"}
+
+
+def noted() -> dict[str, str]:
+    """Locale, time zone, hash seed and the like: written down since they must not matter."""
+    seen = {
+        "locale": str(locale.setlocale(locale.LC_ALL)),
+        "time zone": "/".join(time.tzname),
+        "hash seed": "random" if sys.flags.hash_randomization else "fixed",
+    }
+    return seen | {name: os.environ[name] for name in NOTED if name in os.environ}
+
+
 def _blas(configuration: str) -> str:
     """The linear algebra libraries that torch's own description of its build names."""
     lines = [line.strip(" -") for line in configuration.splitlines()]
     return "; ".join(line for line in lines if "MKL" in line and "=" not in line)
-
-
-def code_digest() -> str:
-    """sha256 over the installed sources of etude, tasks and flows."""
-    import etude
-
-    together = hashlib.sha256()
-    for root in _source_folders(Path(etude.__file__).parent):
-        for path in sorted(p for p in root.rglob("*") if p.suffix in SOURCES):
-            together.update(f"{root.name}/{path.relative_to(root).as_posix()}\0".encode())
-            together.update(path.read_bytes() + b"\0")
-    return together.hexdigest()
 
 
 def packages(root: str = "etude") -> dict[str, str]:
@@ -103,29 +126,3 @@ def _version_and_needs(name: str) -> tuple[str, list[str]]:
     head = (distribution(name).read_text("METADATA") or "").partition("\n\n")[0]
     fields = HeaderParser().parsestr(head)
     return fields["Version"], fields.get_all("Requires-Dist") or []
-
-
-def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """What of the identity changed, one phrase each: the likely causes of other bits."""
-    found = ["the code of Etude changed"] if before.get("code") != now.get("code") else []
-    if before.get("own_network", "") != now.get("own_network", ""):
-        found.append("the source of the experiment's own network changed")
-    for part, word in (("packages", "package"), ("fingerprint", "fingerprint")):
-        old, new = before.get(part, {}), now.get(part, {})
-        changed = [name for name in sorted(old.keys() | new.keys()) if old.get(name) != new.get(name)]
-        found += [
-            f"{word} {name}: {old.get(name, 'absent')} -> {new.get(name, 'absent')}" for name in changed
-        ]
-    return found
-
-
-def _source_folders(library: Path) -> list[Path]:
-    """etude itself; tasks and flows where they are installed (a packed model brings etude alone)."""
-    from importlib.util import find_spec
-
-    folders = [library]
-    for name in OURS[1:]:
-        spec = find_spec(name)
-        if spec is not None and spec.origin is not None:
-            folders.append(Path(spec.origin).parent)
-    return folders

@@ -9,11 +9,15 @@ from typing import Any
 
 import numpy as np
 
+from etude.causes import Cause
 from etude.verdicts import Verdict
 
 RELATIVE_TOLERANCE = 1e-5
 SOMETIMES = {"test_snapshot", "folds"}
 """Stages that only some runs have."""
+SINCE = {"clean", "model"}
+"""Stages whose digest older runs did not write down: left out where one of the two lacks it."""
+SHOWN_CAUSES = 5
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,9 @@ class Rung:
     def same(self) -> bool:
         return self.before == self.now
 
+    def as_json(self) -> dict[str, Any]:
+        return {"stage": self.stage, "before": self.before, "now": self.now, "same": self.same}
+
 
 @dataclass(frozen=True)
 class Evidence:
@@ -40,19 +47,21 @@ class Evidence:
 
 
 def ladder(before: Evidence, now: Evidence) -> tuple[Rung, ...]:
-    """Snapshot, split, encoder, first weights, every epoch's losses as float64 bits, weights, predictions, metrics;
-    the official test table and the folds when one of the runs has them.
+    """Snapshot, clean, split, encoder, first weights, every epoch's losses as float64 bits, weights, predictions, the
+    packed model, metrics; the official test table and the folds when one of the runs has them.
     """
-    absent = SOMETIMES - {*before.digests, *now.digests}
-    first = ("snapshot", "test_snapshot", "split", "encoder", "initial_weights")
-    rungs = [_rung(stage, before, now) for stage in first if stage not in absent]
+    first = ("snapshot", "test_snapshot", "clean", "split", "encoder", "initial_weights")
+    rungs = _rungs(first, before, now)
     epochs = range(max(len(before.losses), len(now.losses)))
     rungs += [Rung(f"epoch {i + 1}", _bits(before.losses, i), _bits(now.losses, i)) for i in epochs]
-    rungs += [
-        _rung(stage, before, now) for stage in ("weights", "folds", "predictions") if stage not in absent
-    ]
+    rungs += _rungs(("weights", "folds", "predictions", "model"), before, now)
     rungs.append(Rung("metrics", _metric_bits(before.metrics), _metric_bits(now.metrics)))
     return tuple(rungs)
+
+
+def first_difference(before: Evidence, now: Evidence) -> str | None:
+    """The first stage of the ladder that differs."""
+    return next((rung.stage for rung in ladder(before, now) if not rung.same), None)
 
 
 def folded(rungs: Sequence[Rung]) -> list[Rung]:
@@ -69,19 +78,21 @@ def folded(rungs: Sequence[Rung]) -> list[Rung]:
     return shown
 
 
-def judge(before: Evidence, now: Evidence, causes: Sequence[str], task: str) -> Verdict:
-    """IDENTICAL, WITHIN TOLERANCE (the same predicted labels, every loss within 1e-5 relative) or DIFFERENT."""
+def judge(before: Evidence, now: Evidence, causes: Sequence[Cause], task: str) -> Verdict:
+    """IDENTICAL, WITHIN TOLERANCE (the same predicted labels, every loss within 1e-5 relative) or DIFFERENT. Of the
+    ``causes`` the sentence names the likely ones."""
     rungs = ladder(before, now)
     differing = [rung.stage for rung in rungs if not rung.same]
     evidence = {
         "first_difference": differing[0] if differing else None,
         "stages": len(rungs),
-        "causes": list(causes),
+        "causes": [{"kind": c.kind, "what": c.text, "likely": c.likely} for c in causes],
     }
     if not differing:
-        drift = f", although {_counted(causes)}" if causes else ""
+        drift = f", although this changed: {_listed(causes)}" if causes else ""
         return Verdict("rerun", "IDENTICAL", f"All {len(rungs)} stages have the same bits{drift}.", evidence)
-    why = f"Likely cause: {'; '.join(causes[:5])}." if causes else "Nothing that is recorded explains it."
+    likely = [cause for cause in causes if cause.likely] or list(causes)
+    why = f"Likely cause: {_listed(likely)}." if likely else "Nothing that is recorded explains it."
     if _close(before, now, task):
         return Verdict(
             "rerun",
@@ -93,8 +104,10 @@ def judge(before: Evidence, now: Evidence, causes: Sequence[str], task: str) -> 
     return Verdict("rerun", "DIFFERENT", f"The first stage that differs is {differing[0]}. {why}", evidence)
 
 
-def _rung(stage: str, before: Evidence, now: Evidence) -> Rung:
-    return Rung(stage, before.digests.get(stage, "unknown"), now.digests.get(stage, "unknown"))
+def _rungs(stages: Sequence[str], before: Evidence, now: Evidence) -> list[Rung]:
+    either, both = {*before.digests, *now.digests}, before.digests.keys() & now.digests.keys()
+    told = [s for s in stages if (s not in SOMETIMES or s in either) and (s not in SINCE or s in both)]
+    return [Rung(s, before.digests.get(s, "unknown"), now.digests.get(s, "unknown")) for s in told]
 
 
 def _bits(losses: Sequence[tuple[float, float]], i: int) -> str:
@@ -116,5 +129,6 @@ def _close(before: Evidence, now: Evidence, task: str) -> bool:
     return bool(np.allclose(before.outputs, now.outputs, rtol=RELATIVE_TOLERANCE, atol=RELATIVE_TOLERANCE))
 
 
-def _counted(causes: Sequence[str]) -> str:
-    return causes[0] if len(causes) == 1 else f"{len(causes)} things changed: {'; '.join(causes[:3])}"
+def _listed(causes: Sequence[Cause]) -> str:
+    more = len(causes) - SHOWN_CAUSES
+    return "; ".join(map(str, causes[:SHOWN_CAUSES])) + (f"; and {more} more" if more > 0 else "")

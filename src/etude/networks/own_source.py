@@ -16,16 +16,31 @@ from etude.errors import ExperimentError
 
 def source_digest(kind: str) -> str:
     """sha256 over the Python files of the user's top-level package (or of the one module); "" for our own kinds."""
-    if ":" not in kind:
+    files = source_files(kind)
+    if not files:
         return ""
-    with beside():
-        spec = found(kind, kind.partition(":")[0].partition(".")[0])
-    folders = list(spec.submodule_search_locations or ())
-    files = sorted(p for folder in folders for p in Path(folder).rglob("*.py")) or [Path(str(spec.origin))]
     together = hashlib.sha256()
-    for path in files:
-        together.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    for name, content in files.items():
+        together.update(name.encode() + b"\0" + content + b"\0")
     return together.hexdigest()
+
+
+def source_files(kind: str) -> dict[str, bytes]:
+    """Those files by their names within the package; nothing for our own kinds."""
+    if ":" not in kind:
+        return {}
+    top = kind.partition(":")[0].partition(".")[0]
+    with beside():
+        spec = found(kind, top)
+    folders = [Path(folder) for folder in spec.submodule_search_locations or ()]
+    files = {
+        f"{top}/{path.relative_to(folder).as_posix()}": path.read_bytes()
+        for folder in folders
+        for path in folder.rglob("*.py")
+    }
+    if not files:
+        files = {f"{top}.py": Path(str(spec.origin)).read_bytes()}
+    return dict(sorted(files.items()))
 
 
 @contextmanager

@@ -76,6 +76,7 @@ def clean(store: Store, collected: Collected, data: Data, rules: Clean) -> Outco
         task=task,
         rules=done,
     )
+    digest = snapshot.digest(whole)
     files = {"clean/data_report.html": html(report), "clean/data_overview.png": data_overview(report)}
     record = Record(
         metrics={
@@ -84,14 +85,14 @@ def clean(store: Store, collected: Collected, data: Data, rules: Clean) -> Outco
             **{f"clean/{result.rule.replace(' ', '_')}": result.changed for result in done},
             **({"clean/test_rows": official_rows} if collected.test else {}),
         },
-        tags={"task": task},
+        tags={"task": task, "clean.sha256": digest},
         files=put_files(store, files),
         summary=_summary(table.num_rows, kept.num_rows, done)
         + _official_summary(collected, official_rows, official_results),
         warnings=_unused_spellings(data, [*results, *official_results])
         + (alike(kept.column(data.target), private=data.private) if task == "classification" else ()),
     )
-    return Outcome(cleaned, record, snapshot.digest(whole))
+    return Outcome(cleaned, record, digest)
 
 
 def _official(

@@ -1,0 +1,64 @@
+"""What ``etude rerun`` prints: the ladder as a table, the verdict, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+from etude.home import home
+from flows.terminal import console, safe, shown_on
+
+if TYPE_CHECKING:
+    from etude.ladder import Rung
+    from tasks.judging import Rerun
+
+
+def rerun_run(run_id: str, *, collect: bool, diff: bool, as_json: bool) -> tuple[dict[str, Any], bool]:
+    """The flow ``rerun`` under the recorded instructions; its JSON, and whether the run came out the same."""
+    from tasks.run_ids import whole_run_id
+
+    run_id = whole_run_id(run_id)  # first of all: a wrong id is answered before anything heavy is imported
+    from etude.reapplying import before_torch
+    from tasks.past import identity_of
+    from tasks.prefect_api import start_early
+
+    out = console(json=as_json)
+    for told in before_torch(identity_of(run_id)):
+        out.print(f"  [yellow]note[/yellow]     {safe(told)}")
+    start_early(home() / "prefect")
+    from flows.rerun import rerun
+
+    with shown_on(out):
+        found = rerun(run_id, collect)
+    print_rerun(out, found, diff=diff)
+    return found.as_json(), found.same
+
+
+def print_rerun(out: Console, found: Rerun, *, diff: bool) -> None:
+    """Notes, ladder, verdict; the code's diff when it is asked for."""
+    out.print()
+    for note in found.notes:
+        out.print(f"[yellow]note:[/yellow] {safe(note)}", soft_wrap=True)
+    print_ladder(out, found.ladder, "this run")
+    out.print(f"[bold]rerun:[/bold] {found.verdict.verdict}. {safe(found.verdict.sentence)}", soft_wrap=True)
+    out.print(f"[bold]run:[/bold] {found.result.run_id}, a rerun of {found.rerun_of}", soft_wrap=True)
+    if diff and found.code_diff:
+        out.print(safe(found.code_diff), soft_wrap=True)
+    elif found.code_diff:
+        out.print("what changed in the code: --diff prints it, the new run has it as rerun/code.diff")
+
+
+def print_ladder(out: Console, ladder: Sequence[Rung], now: str) -> None:
+    """Stage by stage: the head of each digest, epochs that agree as one line."""
+    from etude.ladder import folded
+
+    table = Table(box=None, pad_edge=False)
+    for heading in ("stage", "first run", now, ""):
+        table.add_column(heading)
+    for rung in folded(ladder):
+        mark = "[green]same[/green]" if rung.same else "[red]differs[/red]"
+        table.add_row(rung.stage, rung.before[:12], rung.now[:12], mark)
+    out.print(table)
