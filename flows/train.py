@@ -38,5 +38,5 @@ def train(
         trained = train_network(run, encodings)
         validated = validate_network(run, cleaned, parts, encodings, trained)
         tested = open_test_set(run, cleaned, parts, encodings, trained, validated)
-        registered = register_model(run, collected, encodings, trained, tested)
+        registered = register_model(run, collected, cleaned, parts, encodings, trained, tested)
         return result_of(run, collected, parts, encodings, trained, validated, tested, registered)

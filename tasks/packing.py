@@ -6,8 +6,8 @@ import shutil
 from pathlib import Path
 
 
-def requirements() -> list[str]:
-    """What the packed model needs to answer, at the versions that made it."""
+def requirements(more: tuple[str, ...] = ()) -> list[str]:
+    """What the packed model needs to answer, at the versions that made it; ``more`` is what its own network needs."""
     from importlib.metadata import version
 
     names = [
@@ -19,8 +19,12 @@ def requirements() -> list[str]:
         "safetensors",
         "scikit-learn",
         "threadpoolctl",
+        "tabm",
+        "rtdl-num-embeddings",
+        "rtdl-revisiting-models",
     ]
-    return [f"{name}=={version(name).partition('+')[0]}" for name in names]
+    ours = [f"{name}=={version(name).partition('+')[0]}" for name in names]
+    return [*ours, *(line for line in more if line.partition("==")[0] not in names)]
 
 
 def library_sources(temporary: Path) -> Path:

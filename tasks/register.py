@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from etude.steps.clean import Cleaned
 from etude.steps.collect import Collected
 from etude.steps.encode import Encodings
 from etude.steps.package import package
+from etude.steps.split import Parts
 from etude.steps.test import Tested
 from etude.steps.train import Trained
 from tasks import tracking
@@ -27,7 +29,13 @@ class Registered:
 
 @task(name="register", cache_policy=NO_CACHE)
 def register_model(
-    run: Run, collected: Collected, encodings: Encodings, trained: Trained, tested: Tested
+    run: Run,
+    collected: Collected,
+    cleaned: Cleaned,
+    parts: Parts,
+    encodings: Encodings,
+    trained: Trained,
+    tested: Tested,
 ) -> Registered:
     experiment = run.experiment
     packaged = perform(
@@ -35,6 +43,8 @@ def register_model(
         "register",
         package,
         collected,
+        cleaned,
+        parts,
         encodings,
         trained,
         tested,

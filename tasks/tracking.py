@@ -186,7 +186,7 @@ def log_model(run: Run, packaged: Packaged) -> str:
             loader_module="etude.model",
             data_path=str(data),
             code_paths=[str(library_sources(Path(temporary)))],
-            pip_requirements=requirements(),
+            pip_requirements=requirements(packaged.packages),
             signature=_signature(packaged),
             input_example=_example(run.store, packaged),
             mlflow_model=described,
@@ -380,12 +380,11 @@ def _signature(packaged: Packaged) -> ModelSignature:
 
     anything = AnyType()  # type: ignore[no-untyped-call]
     inputs = Schema([ColSpec(anything, name, required=False) for name in packaged.inputs])
-    if packaged.private:  # the labels are values of the table
+    if not packaged.answers:  # of a private table
         return ModelSignature(inputs)
-    if not packaged.labels:
-        return ModelSignature(inputs, Schema([ColSpec(DataType.double, "prediction")]))
-    answers = [ColSpec(DataType.double, f"probability_{label}") for label in packaged.labels]
-    return ModelSignature(inputs, Schema([ColSpec(DataType.string, "prediction"), *answers]))
+    return ModelSignature(
+        inputs, Schema([ColSpec(DataType[kind], name) for name, kind in packaged.answers.items()])
+    )
 
 
 def _example(store: Store, packaged: Packaged) -> Any:

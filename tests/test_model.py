@@ -38,7 +38,9 @@ def ran(
     tested = open_test_set(
         store, cleaned, parts, encodings, trained, validated, e.data, e.network, e.train, e.seed
     ).outputs
-    packaged = package(store, collected, encodings, trained, tested, e.data, e.network, e.train).outputs
+    packaged = package(
+        store, collected, cleaned, parts, encodings, trained, tested, e.data, e.network, e.train
+    ).outputs
     files = {name: store.get(ref) for name, ref in packaged.files.items()}
     return (
         model.from_files(files),

@@ -4,6 +4,7 @@
     +-- InputError        2   the user must change something
     |   +-- ExperimentError   in the experiment file or the command: no run is made
     |   +-- DataError         in the data: the run is FAILED and tagged with the code
+    |       +-- DriftError    8   rows to predict that are not like those of training, where that is to stop
     +-- DivergedError     3   the loss or a gradient is no longer finite
     +-- DiskFullError     5   a write found no room; nothing that was whole is lost
     +-- HeldError         6   another process holds the run
@@ -87,6 +88,10 @@ class ExperimentError(InputError):
 
 class DataError(InputError):
     """The data are wrong: the run ends as FAILED with the tag ``error_code``."""
+
+
+class DriftError(DataError):
+    exit_code = 8
 
 
 class DivergedError(EtudeError):

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from etude.errors import DiskFullError, HeldError, InputError
 
@@ -21,12 +22,19 @@ def write_atomically(path: Path, content: bytes) -> None:
     Temporary file in the same folder, fsync, rename, fsync of the folder.
     Raises DiskFullError (E121) when there is no room, InputError (E122) when writing is not allowed.
     """
+    with placed(path) as file:
+        file.write(content)
+
+
+@contextmanager
+def placed(path: Path) -> Iterator[IO[bytes]]:
+    """The same for content that comes in pieces: an exception inside leaves ``path`` as it was."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
         try:
             with os.fdopen(descriptor, "wb") as file:
-                file.write(content)
+                yield file
                 file.flush()
                 os.fsync(file.fileno())
             Path(temporary).replace(path)

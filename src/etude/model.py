@@ -1,7 +1,8 @@
 """The trained model as a whole: raw rows in, predictions out. A folder without a pickle, loadable anywhere.
 
 ``model.json`` holds the format, the schema and the network's shape; ``encoder.safetensors`` and
-``weights.safetensors`` what was learned. MLflow loads the same folder through ``_load_pyfunc``.
+``weights.safetensors`` what was learned; ``network.json`` the sources of a user's own network; ``profile.json`` what
+the train rows looked like. MLflow loads the same folder through ``_load_pyfunc``.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from etude.columns.schema import Schema
     from etude.encoding.encoder import Encoder
     from etude.experiment import Network
+    from etude.served import PyFunc
 
 FORMAT_VERSION = 1
 
@@ -43,6 +45,7 @@ class Model:
     threads: int
     quantiles: tuple[float, ...] = ()
     private: bool = False
+    profile: Mapping[str, Any] | None = None
 
     def predict(self, rows: pd.DataFrame) -> pd.DataFrame:
         """One row each: ``prediction`` (the label's text, or the value in the target's unit) and, for classes,
@@ -53,42 +56,62 @@ class Model:
         the first row. Raises DataError E044 naming the columns that are missing, E073 for a column of instants with
         time zones where there were none, or the other way round.
         """
+        return self.answers(self.outputs(self.parsed(rows)), rows.index)
+
+    def answers(
+        self, outputs: np.ndarray[Any, np.dtype[np.float32]], index: pd.Index[Any] | None = None
+    ) -> pd.DataFrame:
+        """What ``predict`` says of rows with these outputs of the network."""
         import pandas as pd
 
-        table = self.parsed(rows)
-        outputs = self.outputs(table)
         target = self.encoder.target
         if target.task == "regression":
-            frame = pd.DataFrame({"prediction": in_unit(outputs, target)}, index=rows.index)
+            frame = pd.DataFrame({"prediction": in_unit(outputs, target)}, index=index)
             for i, share in enumerate(self.quantiles[1:], start=1):
                 frame[f"quantile_{share:g}"] = in_unit(outputs[:, i:], target)
             return frame
         shares = probabilities(outputs)
         labels = pd.Series(target.labels, dtype=object)
-        frame = pd.DataFrame({"prediction": labels.take(shares.argmax(axis=1)).to_numpy()}, index=rows.index)
+        frame = pd.DataFrame({"prediction": labels.take(shares.argmax(axis=1)).to_numpy()}, index=index)
         for i, label in enumerate(target.labels):
             frame[f"probability_{label}"] = shares[:, i]
         return frame
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The raw columns that it looks at."""
+        return tuple(column.name for column in self.encoder.columns)
 
     def parsed(self, rows: pd.DataFrame) -> pa.Table:
         """The canonical table of the columns that the encoder reads; infinite numbers are missing, as in training."""
         from etude.columns import parsing
 
-        needed = [column.name for column in self.encoder.columns]
-        missing = [name for name in needed if name not in rows.columns]
+        self.check_columns(list(map(str, rows.columns)))
+        table, counts = self.read(parsing.from_frame(rows.loc[:, rows.columns.isin(self.inputs)]))
+        self._warn(counts, len(rows))
+        return table
+
+    def read(self, raw: pa.Table) -> tuple[pa.Table, Mapping[str, Any]]:
+        """The canonical table of raw columns of any type, and what was done to cells (``etude.columns.parsing``)."""
+        from etude.columns import parsing
+
+        self.check_columns(raw.column_names)
+        parsed = parsing.parse(raw, self.schema, self.inputs, lenient=True)
+        table = parsed.table
+        for place, name in enumerate(table.column_names):
+            table = table.set_column(place, name, without_infinite(table.column(name))[0])
+        return table, parsed.counts
+
+    def check_columns(self, there: list[str]) -> None:
+        """Raises DataError E044 naming the columns that are missing."""
+        missing = [name for name in self.inputs if name not in there]
         if missing:
             raise DataError(
                 "E044",
                 "every column that the model was trained on must be there",
                 where=f"missing: {', '.join(map(shown, missing[:10]))}",
-                mend=f"add the columns; empty cells are allowed; {nearest(missing[0], list(map(str, rows.columns)))}",
+                mend=f"add the columns; empty cells are allowed; {nearest(missing[0], there)}",
             )
-        parsed = parsing.parse(parsing.from_frame(rows[needed]), self.schema, needed, lenient=True)
-        self._warn(parsed.counts, len(rows))
-        table = parsed.table
-        for place, name in enumerate(table.column_names):
-            table = table.set_column(place, name, without_infinite(table.column(name))[0])
-        return table
 
     def _warn(self, counts: Mapping[str, Any], rows: int) -> None:
         said = []
@@ -144,8 +167,13 @@ def folder_files(
     threads: int,
     *,
     private: bool = False,
+    sources: Mapping[str, str] | None = None,
+    profile: Mapping[str, Any] | None = None,
 ) -> dict[str, bytes]:
-    """The files of a model folder by name. A ``private`` model's warnings show no value of the rows either."""
+    """The files of a model folder by name. A ``private`` model's warnings show no value of the rows either.
+
+    ``sources`` are those of the user's own network, ``profile`` is that of the train rows.
+    """
     described = {
         "format": FORMAT_VERSION,
         "schema": schema.to_json(),
@@ -154,11 +182,13 @@ def folder_files(
         "threads": threads,
         "private": private,
     }
-    return {
-        "model.json": json.dumps(described, ensure_ascii=False, indent=1).encode(),
-        "encoder.safetensors": encoder,
-        "weights.safetensors": weights,
+    texts = {"model.json": described, "network.json": dict(sources or {}), "profile.json": profile}
+    files = {
+        name: json.dumps(value, ensure_ascii=False, indent=1).encode()
+        for name, value in texts.items()
+        if value
     }
+    return files | {"encoder.safetensors": encoder, "weights.safetensors": weights}
 
 
 def from_files(files: Mapping[str, bytes]) -> Model:
@@ -179,7 +209,8 @@ def from_files(files: Mapping[str, bytes]) -> Model:
             mend="use a newer Etude",
         )
     sizes = Sizes.from_json(described["sizes"])
-    network = networks.build(Network(**described["network"]), sizes, seed=0)
+    sources = json.loads(files.get("network.json", b"{}"))
+    network = networks.build(Network(**described["network"]), sizes, seed=0, sources=sources)
     network.load_state_dict(weights.from_bytes(files["weights.safetensors"]))
     network.eval()
     return Model(
@@ -189,24 +220,23 @@ def from_files(files: Mapping[str, bytes]) -> Model:
         described["threads"],
         tuple(described["sizes"].get("quantiles", ())),
         described.get("private", False),
+        json.loads(files["profile.json"]) if "profile.json" in files else None,
     )
 
 
 def load(folder: Path) -> Model:
-    """The model in ``folder``."""
-    return from_files({path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()})
-
-
-class PyFunc:
-    """What ``mlflow.pyfunc.load_model`` gives: ``predict(rows)``."""
-
-    def __init__(self, model: Model) -> None:
-        self.model = model
-
-    def predict(self, rows: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
-        return self.model.predict(rows)
+    """The model in ``folder``. Raises EtudeError E130 when it is none or not whole."""
+    files = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    missing = {"model.json", "encoder.safetensors", "weights.safetensors"} - files.keys()
+    if missing:
+        raise EtudeError(
+            "E130", "a model's folder must be whole", where=str(folder), value=f"no {min(missing)}"
+        )
+    return from_files(files)
 
 
 def _load_pyfunc(path: str) -> PyFunc:
     """MLflow's entry for ``loader_module: etude.model``."""
+    from etude.served import PyFunc
+
     return PyFunc(load(Path(path)))

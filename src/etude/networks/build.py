@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from torch import nn
 
 from etude.errors import DataError, ExperimentError
@@ -21,10 +23,11 @@ HIDDEN = {
 DROPOUT, MEMBERS = 0.1, 16
 
 
-def build(settings: Network, sizes: Sizes, seed: int) -> nn.Module:
+def build(settings: Network, sizes: Sizes, seed: int, sources: Mapping[str, str] | None = None) -> nn.Module:
     """A network with ``forward(numbers, categories)`` as ``Sizes`` says, the same bits for the same seed.
 
-    Nothing reads or writes torch's global generator. Raises DataError E120 when there is no column to learn from,
+    Nothing reads or writes torch's global generator. With ``sources`` a network of the user's is built from them
+    (``own_source.sources``) instead of from its module. Raises DataError E120 when there is no column to learn from,
     ExperimentError E109 for a cnn without pixels or a network of the user's that does not fit.
     """
     if sizes.numbers + len(sizes.cardinalities) == 0:
@@ -32,7 +35,7 @@ def build(settings: Network, sizes: Sizes, seed: int) -> nn.Module:
             "E120", "at least one column must be left to learn from", mend="see what encode dropped"
         )
     with first_draws(seed):
-        network = _built(settings, sizes)
+        network = _built(settings, sizes, sources)
     if ":" not in settings.kind or settings.init != "torch":
         initialise(network, settings.init, seed)
     return network.float()
@@ -43,11 +46,11 @@ def parameter_count(network: nn.Module) -> int:
     return sum(p.numel() for p in network.parameters() if p.requires_grad)
 
 
-def _built(settings: Network, sizes: Sizes) -> nn.Module:
+def _built(settings: Network, sizes: Sizes, sources: Mapping[str, str] | None) -> nn.Module:
     kind, numbers = settings.kind, settings.numbers or "plain"
     dropout = DROPOUT if settings.dropout is None else settings.dropout
     if ":" in kind:
-        return custom.built(settings, sizes)
+        return custom.built(settings, sizes, sources)
     if kind == "linear":
         return tabular.LinearNetwork(sizes)
     hidden = settings.hidden or HIDDEN[kind]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -15,18 +15,19 @@ from etude.networks.draws import NoGlobalDropout
 from etude.networks.dropout import Dropout
 from etude.networks.own_parts import with_own_parts
 from etude.networks.own_source import beside, found, refused
+from etude.networks.packed_source import packed_function
 from etude.networks.sizes import Sizes
 
 ROWS = 3
 
 
-def built(settings: Network, sizes: Sizes) -> nn.Module:
+def built(settings: Network, sizes: Sizes, sources: Mapping[str, str] | None = None) -> nn.Module:
     """What the user's ``build(sizes, settings)`` returns, with Etude's dropout in the place of torch's.
 
     Raises ExperimentError E109: no such module or function, not an ``nn.Module``, outputs of another shape, a dropout
     that cannot be repeated.
     """
-    build = _function(settings.kind)
+    build = packed_function(settings.kind, sources) if sources else _function(settings.kind)
     try:
         network = build(sizes, settings)
     except Exception as error:

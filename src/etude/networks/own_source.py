@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import importlib
 import sys
@@ -23,6 +24,32 @@ def source_digest(kind: str) -> str:
     for name, content in files.items():
         together.update(name.encode() + b"\0" + content + b"\0")
     return together.hexdigest()
+
+
+def sources(kind: str) -> dict[str, str]:
+    """The same files' texts by path, such as ``mypackage/nets.py``, as a packed model takes them along."""
+    return {name: content.decode() for name, content in source_files(kind).items()}
+
+
+def packages(kind: str) -> tuple[str, ...]:
+    """The installed packages that these files import, as ``name==version``."""
+    from importlib.metadata import packages_distributions, version
+
+    texts = sources(kind)
+    if not texts:
+        return ()
+    imported = {name for text in texts.values() for name in _imported(text)}
+    there = packages_distributions()
+    names = {name for module in imported for name in there.get(module, ()) if name != "etude"}
+    return tuple(f"{name}=={version(name).partition('+')[0]}" for name in sorted(names))
+
+
+def _imported(source: str) -> set[str]:
+    """The top-level names of all absolute imports."""
+    nodes = list(ast.walk(ast.parse(source)))
+    names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    names |= {str(node.module) for node in nodes if isinstance(node, ast.ImportFrom) and not node.level}
+    return {name.partition(".")[0] for name in names}
 
 
 def source_files(kind: str) -> dict[str, bytes]:

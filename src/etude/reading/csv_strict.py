@@ -6,6 +6,7 @@ by the text alone, so that neither threads nor chunk sizes of a library can chan
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -88,20 +89,32 @@ def read_records(text: Reader, dialect: Dialect, where: str, *, header: bool, fr
     The fault is a DataError: what the bytes, the encoding, the memory (E012, E015, E017, E022) or the grammar forbid
     (E016, E023, E026, E027, E028, E030 to E033, E035, E039).
     """
-    import pyarrow as pa
-
     rows = _Rows(dialect, where, header, free)
     fault = None
     try:
         for block in blocks_of(text, dialect, where):
-            rows.add(block)
-            faults.refuse_broken_quotes(block, dialect, where)
-            if len(block.text) - block.scan.length > MAX_RECORD_BYTES:
-                faults.refuse_endless_record(block, len(rows.names), dialect, where, MAX_RECORD_BYTES)
+            rows.take(block)
     except DataError as error:
         fault = error
-    table = pa.concat_tables(rows.tables) if rows.tables else _empty(len(rows.names))
-    return StrictTable(rows.names, table, rows.lines, rows.blank_lines, frozenset(rows.quotes), fault)
+    return rows.so_far(fault)
+
+
+def stream_records(text: Reader, dialect: Dialect, where: str, *, header: bool) -> Iterator[StrictTable]:
+    """The same records block by block, each with the lines of its own rows; the last one has the fault, if any."""
+    rows = _Rows(dialect, where, header, free=sys.maxsize)
+    blocks = blocks_of(text, dialect, where)
+    while True:
+        fault = block = None
+        try:
+            if (block := next(blocks, None)) is not None:
+                rows.take(block)
+        except DataError as error:
+            fault = error
+        if block is not None or fault:
+            yield rows.so_far(fault)
+        if block is None or fault:
+            return
+        rows.tables, rows.lines, rows.count, rows.bytes = [], Lines(), 0, 0
 
 
 @dataclass
@@ -120,6 +133,18 @@ class _Rows:
     first_blank_line: int = 0
     blank_lines: int = 0
     quotes: set[str] = field(default_factory=set)
+
+    def take(self, block: Block) -> None:
+        self.add(block)
+        faults.refuse_broken_quotes(block, self.dialect, self.where)
+        if len(block.text) - block.scan.length > MAX_RECORD_BYTES:
+            faults.refuse_endless_record(block, len(self.names), self.dialect, self.where, MAX_RECORD_BYTES)
+
+    def so_far(self, fault: DataError | None) -> StrictTable:
+        import pyarrow as pa
+
+        table = pa.concat_tables(self.tables) if self.tables else _empty(len(self.names))
+        return StrictTable(self.names, table, self.lines, self.blank_lines, frozenset(self.quotes), fault)
 
     def add(self, block: Block) -> None:
         records = len(block.scan.ends)

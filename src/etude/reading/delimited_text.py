@@ -51,7 +51,7 @@ def read_delimited(
     if not rows.table.num_rows:
         mend = "the header has no rows below it" if header else ""
         raise DataError("E005", "data.source must hold rows", where=f"{where}:1", mend=mend)
-    names, warnings = _named_index(rows)
+    names, warnings = named_index(rows)
     check_names(names, f"{where}:1")
     facts = {
         "format": "csv",
@@ -67,7 +67,7 @@ def read_delimited(
     return TextTable(rows.table.rename_columns(names), facts, rows)
 
 
-def _named_index(rows: StrictTable) -> tuple[list[str], list[str]]:
+def named_index(rows: StrictTable) -> tuple[list[str], list[str]]:
     """The row numbers or row names that pandas and R write without a name get pandas' name for them, said aloud."""
     if rows.names[0] or len(rows.names) < 2 or INDEX_NAME in rows.names:
         return rows.names, []

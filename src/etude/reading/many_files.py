@@ -65,11 +65,7 @@ def stacked(tables: list[pa.Table], names: list[str], where: str) -> pa.Table:
 
     first = tables[0]
     for table, name in zip(tables[1:], names[1:], strict=True):
-        missing = [c for c in first.column_names if c not in table.column_names]
-        more = [c for c in table.column_names if c not in first.column_names]
-        if missing or more:
-            difference = [f"without {c!r}" for c in missing] + [f"with {c!r}" for c in more]
-            _refuse(names[0], name, ", ".join(difference), where)
+        refuse_other_columns(first.column_names, table.column_names, names[0], name, where)
     ordered = [table.select(first.column_names) for table in tables]
     for column in first.schema:
         for table, name in zip(ordered, names, strict=True):
@@ -77,6 +73,15 @@ def stacked(tables: list[pa.Table], names: list[str], where: str) -> pa.Table:
             if kind != column.type and not pa.types.is_null(kind) and not pa.types.is_null(column.type):
                 _refuse(names[0], name, f"{column.name!r} is {kind}, not {column.type}", where)
     return pa.concat_tables(ordered, promote_options="default")
+
+
+def refuse_other_columns(wanted: list[str], found: list[str], first: str, other: str, where: str) -> None:
+    """E043 when the file ``other`` does not have the columns of the file ``first``, in whatever order."""
+    missing = [c for c in wanted if c not in found]
+    more = [c for c in found if c not in wanted]
+    if missing or more:
+        difference = [f"without {c!r}" for c in missing] + [f"with {c!r}" for c in more]
+        _refuse(first, other, ", ".join(difference), where)
 
 
 def _refuse(first: str, other: str, difference: str, where: str) -> None:

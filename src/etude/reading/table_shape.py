@@ -73,6 +73,25 @@ def check_shape(shape: Shape, *, header: bool, whole: bool = True) -> None:
         _refuse_footer(shape)
 
 
+def typed_columns(shape: Shape) -> list[int]:
+    """The columns of numbers or dates."""
+    return [i for i, cells in enumerate(shape.sample) if kind_of_column(cells)]
+
+
+def check_rest(shape: Shape, typed: list[int], *, header: bool) -> None:
+    """As ``check_shape`` for later rows of a table whose first rows were checked: the header once, rows of one kind."""
+    if header:
+        _refuse_header_again(shape)
+    row = _first_row_of_text(shape, typed) if len(typed) >= 2 else None
+    if row is not None:
+        raise _other_header(shape.at(row), ", ".join(cell or "" for cell in shape.row(row)))
+
+
+def check_end(shape: Shape) -> None:
+    """E027 when the last rows only sum up or remark."""
+    _refuse_footer(shape)
+
+
 def kind_of_column(cells: list[str | None]) -> str:
     """The one kind of nearly all filled cells of the sample, or an empty string."""
     found = [kind for kind in map(looks, cells) if kind != "missing"]
@@ -211,13 +230,12 @@ def _refuse_names_as_data(shape: Shape, typed: list[int], *, header: bool) -> No
             value=value,
             mend="keep one line of names and remove the others",
         )
-    raise DataError(
-        "E028",
-        "a table must hold rows of one kind",
-        where=shape.at(row),
-        value=value,
-        mend="this line reads like the header of another table: put it into its own file",
-    )
+    raise _other_header(shape.at(row), value)
+
+
+def _other_header(where: str, value: str) -> DataError:
+    mend = "this line reads like the header of another table: put it into its own file"
+    return DataError("E028", "a table must hold rows of one kind", where=where, value=value, mend=mend)
 
 
 def _is_second_header(shape: Shape, typed: list[int]) -> bool:

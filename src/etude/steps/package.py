@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from etude.errors import EtudeError
 from etude.experiment import Data, Network, Train
+from etude.networks.own_source import packages, sources
 from etude.outcome import Outcome, Record, put_files
+from etude.steps.clean import Cleaned
 from etude.steps.collect import Collected
 from etude.steps.encode import Encodings
+from etude.steps.split import Parts, positions
 from etude.steps.test import Tested
 from etude.steps.train import Trained, chosen
 from etude.store import Ref, Store
@@ -18,27 +21,32 @@ from etude.store import Ref, Store
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from etude.encoding.encoder import Encoder
+
 EXAMPLE_ROWS = 5
 
 
 @dataclass(frozen=True)
 class Packaged:
-    """The model folder's files by name; ``inputs`` the raw columns; ``example`` a few raw rows as JSON lines.
+    """The model folder's files by name; ``inputs`` the raw columns; ``answers`` the columns of a prediction, each a
+    ``string`` or a ``double``; ``example`` a few raw rows as JSON lines; ``packages`` what a user's own network needs.
 
-    ``private``: the example's cells are empty, and the labels, which stand in the model's encoder alone, are not given.
+    ``private``: the example's cells are empty, and no answers are given, since labels are among their names.
     """
 
     files: dict[str, Ref]
     inputs: tuple[str, ...]
-    labels: tuple[str, ...]
+    answers: dict[str, str]
     example: Ref
     digest: str
-    private: bool = False
+    packages: tuple[str, ...] = ()
 
 
 def package(
     store: Store,
     collected: Collected,
+    cleaned: Cleaned,
+    parts: Parts,
     encodings: Encodings,
     trained: Trained,
     tested: Tested,
@@ -68,17 +76,23 @@ def package(
         sizes,
         settings.threads,
         private=data.private,
+        sources=sources(built.kind),
+        profile=_profile(store, cleaned, parts, encoder, private=data.private),
     )
     inputs = tuple(column.name for column in encoder.columns)
     table = snapshot.from_bytes(store.get(collected.table)).select(inputs).slice(0, EXAMPLE_ROWS)
     rows = raw_rows(table)
-    _try(files, rows)
+    answers = _tried(files, rows)
     refs = put_files(store, files)
     digest = digest_of({name: ref.sha256 for name, ref in refs.items()})
-    labels = () if data.private else encoder.target.labels
     example = [dict.fromkeys(inputs)] if data.private else rows
     packaged = Packaged(
-        refs, inputs, labels, store.put(json.dumps(example).encode()), digest, private=data.private
+        refs,
+        inputs,
+        {} if data.private else answers,
+        store.put(json.dumps(example).encode()),
+        digest,
+        packages(built.kind),
     )
     size = sum(ref.size for ref in refs.values())
     record = Record(
@@ -99,7 +113,20 @@ def raw_rows(table: pa.Table) -> list[dict[str, Any]]:
     return [{name: plain(value) for name, value in row.items()} for row in table.to_pylist()]
 
 
-def _try(files: dict[str, bytes], rows: list[dict[str, Any]]) -> None:
+def _profile(
+    store: Store, cleaned: Cleaned, parts: Parts, encoder: Encoder, *, private: bool
+) -> dict[str, Any]:
+    from etude import snapshot
+    from etude.prediction.profile import profile
+
+    names = [column.name for column in encoder.columns]
+    table = snapshot.from_bytes(store.get(cleaned.table)).select(names)
+    rows = positions(store, parts)
+    return profile(table.take(rows["train"]), table.take(rows["validation"]), encoder, private=private)
+
+
+def _tried(files: dict[str, bytes], rows: list[dict[str, Any]]) -> dict[str, str]:
+    """The columns of the answers, after every row got one."""
     import pandas as pd
 
     from etude import model
@@ -109,3 +136,4 @@ def _try(files: dict[str, bytes], rows: list[dict[str, Any]]) -> None:
         raise EtudeError(
             "E130", "the packed model must answer every raw row", value=f"{len(answers)} answers"
         )
+    return {str(name): "double" if kind == "float64" else "string" for name, kind in answers.dtypes.items()}
