@@ -144,6 +144,38 @@ def rerun(run_id: str, collect: bool, diff: bool, as_json: bool) -> None:
 
 
 @etude.command()
+@click.argument("run_id")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Default: the id's head with .proof.")
+@JSON
+def proof(run_id: str, output: Path | None, as_json: bool) -> None:
+    """Write RUN_ID into one file that `etude verify` checks on another machine, without MLflow."""
+    from flows.proving import write_proof
+
+    _print_json(write_proof(run_id, output, as_json=as_json), as_json)
+
+
+@etude.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--data", type=click.Path(path_type=Path), help="The table, where the proof holds its digest alone."
+)
+@click.option("--test", type=click.Path(path_type=Path), help="Its official test table, where there is one.")
+@click.option("--diff", is_flag=True, help="Print how the code here differs from the proof's.")
+@JSON
+def verify(file: Path, data: Path | None, test: Path | None, diff: bool, as_json: bool) -> None:
+    """Run the proof FILE again, here, and say whether it came out the same (else exit code 7).
+
+    Nothing is left behind. A file that is damaged, foreign or not to be trusted is refused with exit code 2.
+    """
+    from flows.proving import verify_proof
+
+    answer, same = verify_proof(file, data, test, diff=diff, as_json=as_json)
+    _print_json(answer, as_json)
+    if not same:
+        sys.exit(7)
+
+
+@etude.command()
 @EXPERIMENT
 @click.option("--cron", required=True, help='When, as five fields: "0 3 * * *" is every night at three.')
 @click.option("--timezone", default="UTC", show_default=True, help="Whose clock the cron fields mean.")

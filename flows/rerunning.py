@@ -46,9 +46,15 @@ def print_rerun(out: Console, found: Rerun, *, diff: bool) -> None:
     out.print(f"[bold]rerun:[/bold] {found.verdict.verdict}. {safe(found.verdict.sentence)}", soft_wrap=True)
     out.print(f"[bold]run:[/bold] {found.result.run_id}, a rerun of {found.rerun_of}", soft_wrap=True)
     if diff and found.code_diff:
-        out.print(safe(found.code_diff), soft_wrap=True)
+        print_diff(out, found.code_diff)
     elif found.code_diff:
         out.print("what changed in the code: --diff prints it, the new run has it as rerun/code.diff")
+
+
+def print_diff(out: Console, diff: str) -> None:
+    """Line by line, so that what a source hides in a line is shown as its escape."""
+    for line in diff.splitlines():
+        out.print(safe(line), soft_wrap=True)
 
 
 def print_ladder(out: Console, ladder: Sequence[Rung], now: str) -> None:

@@ -16,7 +16,7 @@ from etude import sources
 from etude.errors import InputError
 from etude.experiment import Experiment
 from etude.home import home
-from etude.ladder import Evidence
+from etude.ladder import Evidence, evidence_from
 from etude.steps.collect import Snapshot
 from etude.steps.official_test import OfficialTest
 from etude.store import Store
@@ -24,18 +24,6 @@ from tasks import lookup, tracking
 from tasks.recorded import EXPERIMENT, IDENTITY, SOURCES
 
 IN_MEMORY = "DataFrame"
-STAGE_TAGS = {
-    "snapshot": "snapshot.sha256",
-    "test_snapshot": "test_snapshot.sha256",
-    "clean": "clean.sha256",
-    "split": "split.sha256",
-    "encoder": "encoder.sha256",
-    "initial_weights": "initial_weights.sha256",
-    "weights": "weights.sha256",
-    "folds": "folds.sha256",
-    "predictions": "predictions.sha256",
-    "model": "model.sha256",
-}
 
 
 @dataclass(frozen=True)
@@ -98,17 +86,7 @@ def sources_of(run_id: str) -> dict[str, bytes] | None:
 
 def evidence_of(run_id: str) -> Evidence:
     """The stages of a finished run."""
-    from safetensors.numpy import load
-
-    tags = tracking.tags_of(run_id)
-    history = json.loads(tracking.artifact(run_id, "train/history.json"))
-    detail = json.loads(tracking.artifact(run_id, "test/metrics.json"))
-    return Evidence(
-        digests={stage: tags[tag] for stage, tag in STAGE_TAGS.items() if tag in tags},
-        losses=[(epoch["train_loss"], epoch["validation_loss"]) for epoch in history],
-        metrics=detail["metrics"],
-        outputs=load(tracking.artifact(run_id, "test/outputs.safetensors"))["outputs"],
-    )
+    return evidence_from(tracking.tags_of(run_id), lambda path: tracking.artifact(run_id, path))
 
 
 def snapshot_of(run_id: str, tags: Mapping[str, str]) -> Snapshot:

@@ -40,7 +40,9 @@ def test_help_answers_at_once(tmp_path: Path) -> None:
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.5
 
 
-@pytest.mark.parametrize("command", ["run", "check", "init", "rerun", "schedule", "ui", "store", "schema"])
+@pytest.mark.parametrize(
+    "command", ["run", "check", "init", "rerun", "proof", "verify", "schedule", "ui", "store", "schema"]
+)
 def test_every_command_teaches_itself(command: str, tmp_path: Path) -> None:
     told = etude(command, "--help", cwd=tmp_path)
     assert told.returncode == 0

@@ -50,7 +50,7 @@ CHANGES: list[tuple[dict[str, Any], str]] = [
 @pytest.mark.parametrize(("change", "stage"), CHANGES, ids=[stage for _, stage in CHANGES])
 def test_the_first_stage_that_differs_is_named(change: dict[str, Any], stage: str) -> None:
     verdict = judge(BEFORE, replace(BEFORE, **change), [Cause("code", "a.py, 1 line")], "classification")
-    if stage in ("epoch 2", "epoch 3", "weights", "predictions"):
+    if stage in ("epoch 2", "epoch 3", "weights", "predictions", "metrics"):
         assert verdict.verdict == "DIFFERENT"
     assert verdict.evidence["first_difference"] == stage
     assert verdict.sentence.endswith("Likely cause: code: a.py, 1 line.")

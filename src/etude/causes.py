@@ -22,6 +22,7 @@ STEP_OF = {
     "clean": "clean",
     "split": "split",
     "encoder": "encode",
+    "encoded": "encode",
     "initial_weights": "train",
     "weights": "train",
     "folds": "folds",

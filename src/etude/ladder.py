@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,12 +13,27 @@ import numpy as np
 from etude.causes import Cause
 from etude.verdicts import Verdict
 
-RELATIVE_TOLERANCE = 1e-5
+RELATIVE_TOLERANCE, METRIC_TOLERANCE = 1e-5, 1e-3
 SOMETIMES = {"test_snapshot", "folds"}
 """Stages that only some runs have."""
-SINCE = {"clean", "model"}
+SINCE = {"clean", "encoded", "model"}
 """Stages whose digest older runs did not write down: left out where one of the two lacks it."""
 SHOWN_CAUSES = 5
+STAGE_TAGS = {
+    "snapshot": "snapshot.sha256",
+    "test_snapshot": "test_snapshot.sha256",
+    "clean": "clean.sha256",
+    "split": "split.sha256",
+    "encoder": "encoder.sha256",
+    "encoded": "encoded.sha256",
+    "initial_weights": "initial_weights.sha256",
+    "weights": "weights.sha256",
+    "folds": "folds.sha256",
+    "predictions": "predictions.sha256",
+    "model": "model.sha256",
+}
+"""Under which tag of a run each stage's digest stands."""
+HISTORY, METRICS, OUTPUTS = "train/history.json", "test/metrics.json", "test/outputs.safetensors"
 
 
 @dataclass(frozen=True)
@@ -46,11 +62,23 @@ class Evidence:
     outputs: np.ndarray[Any, np.dtype[np.float32]]
 
 
+def evidence_from(tags: Mapping[str, str], file: Callable[[str], bytes]) -> Evidence:
+    """The evidence of a run, from its tags and three of its files."""
+    from safetensors.numpy import load
+
+    return Evidence(
+        digests={stage: tags[tag] for stage, tag in STAGE_TAGS.items() if tag in tags},
+        losses=[(epoch["train_loss"], epoch["validation_loss"]) for epoch in json.loads(file(HISTORY))],
+        metrics=json.loads(file(METRICS))["metrics"],
+        outputs=load(file(OUTPUTS))["outputs"],
+    )
+
+
 def ladder(before: Evidence, now: Evidence) -> tuple[Rung, ...]:
-    """Snapshot, clean, split, encoder, first weights, every epoch's losses as float64 bits, weights, predictions, the
-    packed model, metrics; the official test table and the folds when one of the runs has them.
+    """Snapshot, clean, split, encoder, encoded rows, first weights, every epoch's losses as float64 bits, weights,
+    predictions, the packed model, metrics; the official test table and the folds when one of the runs has them.
     """
-    first = ("snapshot", "test_snapshot", "clean", "split", "encoder", "initial_weights")
+    first = ("snapshot", "test_snapshot", "clean", "split", "encoder", "encoded", "initial_weights")
     rungs = _rungs(first, before, now)
     epochs = range(max(len(before.losses), len(now.losses)))
     rungs += [Rung(f"epoch {i + 1}", _bits(before.losses, i), _bits(now.losses, i)) for i in epochs]
@@ -124,9 +152,21 @@ def _close(before: Evidence, now: Evidence, task: str) -> bool:
         return False
     if not np.allclose(before.losses, now.losses, rtol=RELATIVE_TOLERANCE, atol=0):
         return False
+    if not _metrics_close(before.metrics, now.metrics, same=np.array_equal(before.outputs, now.outputs)):
+        return False
     if task == "classification":
         return bool((before.outputs.argmax(axis=1) == now.outputs.argmax(axis=1)).all())
     return bool(np.allclose(before.outputs, now.outputs, rtol=RELATIVE_TOLERANCE, atol=RELATIVE_TOLERANCE))
+
+
+def _metrics_close(before: Mapping[str, float], now: Mapping[str, float], *, same: bool) -> bool:
+    """Equal outputs allow no other metric; outputs with other last bits move a rank or a logarithm a little."""
+    names = before.keys() & now.keys()
+    most = 0 if same else METRIC_TOLERANCE
+    pairs = [(before[name], now[name]) for name in names]
+    return before.keys() == now.keys() and np.allclose(
+        [a for a, _ in pairs], [b for _, b in pairs], rtol=most, atol=most, equal_nan=True
+    )
 
 
 def _listed(causes: Sequence[Cause]) -> str:

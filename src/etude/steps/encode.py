@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from etude.errors import shown
-from etude.experiment import Data, Split
+from etude.experiment import Data, Split, digest_of
 from etude.outcome import Outcome, Record, put_files
 from etude.private import shown_labels
 from etude.steps.clean import Cleaned
@@ -94,6 +94,8 @@ def encoded(
         image=encoder.image,
     )
     record = _record(store, encoder, data, features, encoder.counts(validation), int((~known).sum()))
+    arrays_digest = digest_of([encodings.train.sha256, encodings.validation.sha256])
+    record = replace(record, tags={**record.tags, "encoded.sha256": arrays_digest})
     place = positions(store, parts)["train"]
     left_out = {column.name for column in encoder.left_out}
     used = [name for name in features if name not in left_out]
