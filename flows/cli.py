@@ -203,13 +203,43 @@ def ui(mlflow_port: int, prefect_port: int, as_json: bool) -> None:
     serve_uis(mlflow_port, prefect_port, lambda addresses: _print_json(addresses, as_json), as_json=as_json)
 
 
-@etude.command()
+@etude.group(invoke_without_command=True)
 @JSON
-def store(as_json: bool) -> None:
-    """Show what .etude holds and how large it is, and verify every stored object."""
-    from flows.commands import show_store
+@click.pass_context
+def store(context: click.Context, as_json: bool) -> None:
+    """Show how large .etude is; verify it; prune it."""
+    if context.invoked_subcommand is None:
+        from flows.upkeep import show
 
-    _print_json(show_store(as_json=as_json), as_json)
+        _print_json(show(as_json=as_json), as_json)
+
+
+@store.command()
+@JSON
+def verify(as_json: bool) -> None:
+    """Check every file's checksum, name what is damaged (then exit code 7). A run makes what is damaged anew."""
+    from flows.upkeep import verify as verify_store
+
+    answer, sound = verify_store(as_json=as_json)
+    _print_json(answer, as_json)
+    if not sound:
+        sys.exit(7)
+
+
+@store.command()
+@click.option(
+    "--days", default=30.0, show_default=True, type=click.FloatRange(min=0), help="Whose runs are kept."
+)
+@click.option("--yes", is_flag=True, help="Delete; without it, only say what would be deleted.")
+@JSON
+def prune(days: float, yes: bool, as_json: bool) -> None:
+    """Delete what no run of the last DAYS needs: outcomes of steps, stored objects, checkpoints.
+
+    Safe while a run goes on. MLflow's files (models, champions, artifacts) are not touched.
+    """
+    from flows.upkeep import prune as prune_store
+
+    _print_json(prune_store(days, yes=yes, as_json=as_json), as_json)
 
 
 @etude.command()

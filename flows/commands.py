@@ -272,27 +272,3 @@ def serve_uis(
     from flows.ui import serve
 
     serve(mlflow_port, prefect_port, lambda line: click.echo(line, err=as_json), on_ready)
-
-
-def show_store(*, as_json: bool) -> dict[str, Any]:
-    """Bytes by part of ``.etude`` and every stored object whose bytes no longer match its name."""
-    from etude.store import Store
-
-    root = home()
-    sizes = {
-        path.name: sum(f.stat().st_size for f in path.rglob("*") if f.is_file())
-        if path.is_dir()
-        else path.stat().st_size
-        for path in (sorted(root.iterdir()) if root.is_dir() else [])
-    }
-    damaged = [str(path) for path in Store(root / "store").damaged()]
-    out = console(json=as_json)
-    for name, size in sizes.items():
-        out.print(f"  {name:<12} {size / 1e6:10.2f} MB")
-    out.print(
-        f"{safe(str(root))}: {sum(sizes.values()) / 1e6:.2f} MB; delete the folder and Etude's own state is gone"
-    )
-    out.print(
-        "every stored object has the sha256 of its name" if not damaged else f"damaged: {', '.join(damaged)}"
-    )
-    return {"home": str(root), "bytes": sizes, "damaged": damaged}

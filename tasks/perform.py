@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -17,7 +17,6 @@ from etude.identity import fingerprint
 from etude.networks.own_source import source_digest
 from etude.outcome import Outcome, Point, Record
 from etude.private import performed
-from etude.store import Ref
 from tasks import tracking
 from tasks.progress import Done, listener
 from tasks.run import Run
@@ -110,21 +109,11 @@ def _keep(run: Run, key: str, outcome: Outcome[Any]) -> None:
 
 def _found(run: Run, step: Callable[..., Outcome[Outputs]], key: str) -> Outcome[Outputs] | None:
     kept = run.store.get_outcome(key)
-    if kept is None or not all(run.store.holds(ref) for ref in _refs(kept)):
+    if kept is None:
         return None
     outputs = TypeAdapter(_outputs_type(step)).validate_python(kept["outputs"])
     record = TypeAdapter(Record).validate_python(kept["record"])
     return Outcome(outputs, record, kept["digest"], reused_from=kept["run_id"])
-
-
-def _refs(value: Any) -> Iterator[Ref]:
-    """Every reference into the store within a kept outcome."""
-    if isinstance(value, dict) and value.keys() == {"sha256", "size"}:
-        yield Ref(**value)
-    elif isinstance(value, dict):
-        yield from (ref for item in value.values() for ref in _refs(item))
-    elif isinstance(value, list):
-        yield from (ref for item in value for ref in _refs(item))
 
 
 def _outputs_type(step: Callable[..., Outcome[Outputs]]) -> type[Outputs]:

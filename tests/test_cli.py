@@ -141,7 +141,8 @@ def test_debug_shows_the_traceback(flowers_file: Path) -> None:
 
 def test_store_shows_what_is_there(tmp_path: Path) -> None:
     told = etude("store", "--json", cwd=tmp_path)
-    assert last_json(told) == {"home": str(tmp_path / ".etude"), "bytes": {}, "damaged": []}
+    assert last_json(told) == {"home": str(tmp_path / ".etude"), "bytes": {}}
+    assert not (tmp_path / ".etude").exists(), "to look makes nothing"
 
 
 def test_a_closed_pipe_is_quiet(flowers_file: Path) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 
 from etude.errors import EtudeError
+from etude.sealed import unsealed
 from etude.training import replay
 from etude.training.replay import Replay
 
@@ -101,5 +101,5 @@ def test_only_what_the_kept_checkpoints_need_stays(tmp_path):
             mine.begin(step, max(0, step - 10))
     mine.close()
     assert sorted(p.name[:12] for p in tmp_path.glob("*.trace")) == [f"{20:012d}", f"{30:012d}"]
-    head = json.loads(next(tmp_path.glob("*.trace")).read_bytes().partition(b"\n")[0])
-    assert head["format"] == 1
+    head = unsealed(next(tmp_path.glob("*.trace")).read_bytes().partition(b"\n")[0])
+    assert head["format"] == 2

@@ -14,6 +14,8 @@ from etude.errors import DiskFullError, HeldError, InputError
 
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 NOT_ALLOWED = {errno.EACCES, errno.EPERM, errno.EROFS}
+LEFTOVER = ".writing-*"
+"""What a process that is killed while it writes leaves behind."""
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -43,7 +45,7 @@ def placed(path: Path) -> Iterator[IO[bytes]]:
             raise
         _sync_folder(path.parent)
     except OSError as error:
-        raise _explained(error, path) from error
+        raise explained(error, path) from error
 
 
 @contextmanager
@@ -84,7 +86,8 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _explained(error: OSError, path: Path) -> Exception:
+def explained(error: OSError, path: Path) -> Exception:
+    """The error as a user reads it: no room is E121, no permission E122, any other is itself."""
     if error.errno in NO_ROOM:
         return DiskFullError(
             "E121",

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
-import json
+import os
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from etude.errors import EtudeError
-from etude.files import write_atomically
-
-FORMAT_VERSION = 1
+from etude.files import explained, write_atomically
+from etude.sealed import sealed, unsealed
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,9 @@ class Store:
     def put(self, content: bytes) -> Ref:
         """Stored once: content that is there already, intact, is not written again."""
         ref = Ref(hashlib.sha256(content).hexdigest(), len(content))
-        if not self.holds(ref):
-            write_atomically(self.path(ref), content)
+        with self.locked(fcntl.LOCK_SH):
+            if not self.holds(ref):
+                write_atomically(self.path(ref), content)
         return ref
 
     def get(self, ref: Ref) -> bytes:
@@ -57,45 +59,60 @@ class Store:
 
     def put_outcome(self, key: str, outcome: dict[str, Any]) -> None:
         """Remembers what a step said under its key, wrapped with the sha256 of itself."""
-        body = json.dumps(outcome, sort_keys=True, ensure_ascii=False, allow_nan=False)
-        wrapped = {
-            "format": FORMAT_VERSION,
-            "sha256": hashlib.sha256(body.encode()).hexdigest(),
-            "body": body,
-        }
-        write_atomically(self._outcome_path(key), json.dumps(wrapped, ensure_ascii=False).encode())
+        write_atomically(self.outcome_path(key), sealed(outcome))
 
     def get_outcome(self, key: str) -> dict[str, Any] | None:
-        """What the step said, or None when it never ended, its record is damaged or of another format."""
-        try:
-            wrapped = json.loads(self._outcome_path(key).read_bytes())
-            body = wrapped["body"]
-            if (
-                wrapped["format"] != FORMAT_VERSION
-                or hashlib.sha256(body.encode()).hexdigest() != wrapped["sha256"]
-            ):
+        """What the step said; None when it never ended, its record is damaged or of another format, or something that
+        it refers to is not there as it was. What comes back was used now: ``prune`` spares it.
+        """
+        with self.locked(fcntl.LOCK_SH):
+            try:
+                outcome = unsealed(self.outcome_path(key).read_bytes())
+            except FileNotFoundError:
                 return None
-            outcome: dict[str, Any] = json.loads(body)
-        except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
-            return None
-        return outcome
+            if not isinstance(outcome, dict) or not all(self.holds(ref) for ref in refs_in(outcome)):
+                return None
+            _used_now(self.outcome_path(key))
+            return outcome
 
-    def damaged(self) -> Iterator[Path]:
-        """Every object whose bytes no longer have the sha256 of its name."""
-        for path in sorted((self.root / "objects").glob("*/*")):
-            if hashlib.sha256(path.read_bytes()).hexdigest() != path.name:
-                yield path
+    @contextmanager
+    def locked(self, how: int) -> Iterator[None]:
+        """Shared by all who look whether something is there and then rely on it, exclusive for who deletes."""
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            file = os.open(self.root / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise explained(error, self.root) from error
+        try:
+            fcntl.flock(file, how)
+            yield
+        finally:
+            os.close(file)
 
-    def size(self) -> int:
-        """Bytes on disk of all that the store holds."""
-        return sum(path.stat().st_size for path in self.root.rglob("*") if path.is_file())
-
-    def _outcome_path(self, key: str) -> Path:
+    def outcome_path(self, key: str) -> Path:
         return self.root / "steps" / f"{key}.json"
 
     def holds(self, ref: Ref) -> bool:
-        """True when the object is there with its very bytes."""
+        """True when the object is there with its very bytes. What is asked for is used now: ``prune`` spares it."""
         path = self.path(ref)
         if not path.is_file() or path.stat().st_size != ref.size:
             return False
-        return hashlib.sha256(path.read_bytes()).hexdigest() == ref.sha256
+        if hashlib.sha256(path.read_bytes()).hexdigest() != ref.sha256:
+            return False
+        _used_now(path)
+        return True
+
+
+def refs_in(value: Any) -> Iterator[Ref]:
+    """Every reference into the store within a JSON value."""
+    if isinstance(value, dict) and value.keys() == {"sha256", "size"}:
+        yield Ref(**value)
+    elif isinstance(value, dict):
+        yield from (ref for item in value.values() for ref in refs_in(item))
+    elif isinstance(value, list):
+        yield from (ref for item in value for ref in refs_in(item))
+
+
+def _used_now(path: Path) -> None:
+    with suppress(OSError):  # a store that is only read
+        os.utime(path)

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from etude.files import write_atomically
+from etude.files import LEFTOVER, write_atomically
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 FORMAT_VERSION = 1
 KEPT = 2
 FILE_NAME = re.compile(r"\d{12}-\d{6}-[0-9a-f]{64}\.safetensors")
-LEFTOVER = ".writing-*"  # what write_atomically leaves when its process is killed
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ was written, then records of fixed size, each with its own checksum, so that a t
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import struct
@@ -18,8 +17,9 @@ from typing import Any
 
 from etude.errors import EtudeError
 from etude.experiment import digest_of
+from etude.sealed import sealed, unsealed
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 RECORD = struct.Struct("<cQdd")
 CHECKSUM = struct.Struct("<I")
 SIZE = RECORD.size + CHECKSUM.size
@@ -60,7 +60,7 @@ class Replay:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         if os.fstat(self._file).st_size == 0:
-            os.write(self._file, json.dumps(self.head | {"surroundings": self.surroundings}).encode() + b"\n")
+            os.write(self._file, sealed(self.head | {"surroundings": self.surroundings}) + b"\n")
         self._mine = [mine for mine in self._mine if mine[1] != path] + [(step, path)]
         while len(self._mine) > 1 and self._mine[1][0] <= oldest:
             self._mine.pop(0)[1].unlink(missing_ok=True)
@@ -125,15 +125,18 @@ def _changed(before: dict[str, str], now: dict[str, str]) -> str:
     return ", ".join(found) or "nothing that is recorded changed, so look at the memory and the processor"
 
 
+def is_sound(path: Path) -> bool:
+    """Every bit but for a torn end is as it was written."""
+    _, _, body = path.read_bytes().partition(b"\n")
+    return bool(_head(path)) and len(list(_records(path))) == len(body) // SIZE
+
+
 def _head(path: Path) -> dict[str, Any]:
-    """The first line; nothing of a file that is not ours."""
+    """The first line; nothing of a file that is not ours or not as it was written."""
     with path.open("rb") as file:
         line = file.readline()
-    try:
-        head: dict[str, Any] = json.loads(line)
-    except ValueError:
-        return {}
-    return head if line.endswith(b"\n") and isinstance(head, dict) else {}
+    head = unsealed(line) if line.endswith(b"\n") else None
+    return head if isinstance(head, dict) else {}
 
 
 def _records(path: Path) -> Iterator[tuple[Key, Recorded]]:
