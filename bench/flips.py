@@ -4,8 +4,8 @@
 
 Of each file of ours under ``.etude`` (objects, outcomes of steps, checkpoints, traces, the runs' own files) bits are
 flipped at random places, one at a time. ``etude.upkeep.damages`` must name the file, and the code that reads such a
-file in a run must refuse it. ``--runs`` flips one bit more, in each kind in turn, and lets a whole ``etude run`` go on over it:
-it ends with the same weights and predictions, or with one line.
+file in a run must refuse it. ``--runs`` flips one bit more, in each kind in turn, and lets a whole ``etude run`` go
+on over it: it ends with the same weights and predictions, or with one line.
 Writes bench/results/flips.json; the exit code is 1 when a flip went unseen.
 """
 

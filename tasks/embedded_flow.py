@@ -2,15 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 from prefect import Flow
 
 from etude.home import home
 from tasks.prefect_api import prefect_api
+from tasks.progress import listener
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+
+def _whatever_prefect_says(flow: EmbeddedFlow[Any, Any], args: Any, kwargs: Any) -> Any:
+    """What the flow's function gives or raises, also where Prefect's API went away meanwhile and hears of no end."""
+    from httpx import TransportError
+
+    ended: list[Callable[[], Any]] = []
+
+    @wraps(flow.fn)
+    def remembered(*args: Any, **kwargs: Any) -> Any:
+        try:
+            found = flow.fn(*args, **kwargs)
+        except Exception as error:
+            ended.append(partial(_raise, error))
+            raise
+        ended.append(lambda: found)
+        return found
+
+    called = flow.with_options()
+    called.fn = remembered
+    try:
+        return Flow.__call__(called, *args, **kwargs)
+    except TransportError as error:
+        if not ended:
+            raise
+        listener().said(f"Prefect's API went away ({error}): the run has ended, Prefect does not know it")
+        return ended[0]()
+
+
+def _raise(error: Exception) -> None:
+    raise error
 
 
 def _shown_table(value: Any) -> Any:
@@ -29,8 +63,8 @@ class EmbeddedFlow(Flow[P, R]):
     if not TYPE_CHECKING:  # type checkers see the overloads of Flow
 
         def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-            with prefect_api(home() / "prefect"):
-                return super().__call__(*args, **kwargs)
+            with prefect_api(home() / "prefect", needed=False):
+                return _whatever_prefect_says(self, args, kwargs)
 
     def serialize_parameters(self, parameters: dict[str, Any]) -> dict[str, Any]:
         """As Prefect's API gets them: a table by its size, since otherwise all of its cells would be stored there."""

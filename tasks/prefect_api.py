@@ -20,6 +20,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
+from tasks.progress import listener
+from tasks.reachable import unreachable
 from tasks.server_process import ServerProcess
 
 if TYPE_CHECKING:
@@ -29,6 +31,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 DRAINING_SECONDS = 3.0
+RETRIES = 3
+"""Prefect's five retries keep a run whose API has gone away for good waiting for minutes at its end."""
 RUN_LOGGERS = ("prefect.flow_runs", "prefect.task_runs")
 PROXIES = ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY")
 
@@ -37,8 +41,9 @@ _servers: dict[tuple[Path, bool], ServerProcess] = {}
 
 
 @contextmanager
-def prefect_api(home: Path, *, scheduler: bool = False) -> Iterator[str]:
-    """The URL of the API that flows use inside: PREFECT_API_URL where it is set, else our own server's.
+def prefect_api(home: Path, *, scheduler: bool = False, needed: bool = True) -> Iterator[str]:
+    """The URL of the API that flows use inside: PREFECT_API_URL where it is set, else our own server's; this one too
+    where the configured API does not answer and is not ``needed``.
 
     Our server keeps everything under ``home``, is shared by all that use it in this process at the same time, and
     is gone after the last of them, with the final states recorded. ``scheduler`` adds the services that create and
@@ -47,9 +52,11 @@ def prefect_api(home: Path, *, scheduler: bool = False) -> Iterator[str]:
     ``home`` cannot be written.
     """
     configured = _configured()
-    if configured:
+    if configured and not needed and (trouble := unreachable(configured)):
+        listener().said(f"{trouble}: the run goes on with a server of its own, under {home}")
+    elif configured:
         _stop_unused()
-        with _quiet_console(), _settings(PREFECT_API_URL=configured):
+        with _quiet_console(), _settings(PREFECT_API_URL=configured, PREFECT_CLIENT_MAX_RETRIES=RETRIES):
             yield configured
         return
     # Without heartbeats a flow's end does not wait a second for the thread that sends them; who would miss them is

@@ -22,7 +22,24 @@ def check_reachable(uri: str) -> None:
         raise InputError(
             "E132",
             "MLflow must be reachable",
-            where=urlsplit(uri)._replace(netloc=urlsplit(uri).netloc.rpartition("@")[2]).geturl(),
+            where=without_secret(uri),
             value=reason,
             mend="start the server, or unset MLFLOW_TRACKING_URI to use mlflow.db here",
         ) from None
+
+
+def unreachable(api: str) -> str:
+    """What is wrong with Prefect's API, as a sentence; "" when somebody answers there."""
+    try:
+        urlopen(f"{api.rstrip('/')}/health", timeout=REACHED_SECONDS).close()
+    except HTTPError:
+        return ""
+    except (URLError, OSError, ValueError) as error:
+        reason = getattr(error, "reason", error)
+        return f"Prefect's API at {without_secret(api)} does not answer ({reason}, E134)"
+    return ""
+
+
+def without_secret(uri: str) -> str:
+    """The address without a user and a password."""
+    return urlsplit(uri)._replace(netloc=urlsplit(uri).netloc.rpartition("@")[2]).geturl()

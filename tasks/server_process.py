@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 
 from etude.errors import EtudeError, InputError
@@ -17,6 +18,7 @@ from etude.errors import EtudeError, InputError
 STARTING_SECONDS = 240.0
 """A first start migrates an SQLite database: 5 s alone, 105 s when eight start at once on two busy cores."""
 STOPPING_SECONDS = 12.0
+REVIVALS = 20
 EXCEPTION = re.compile(r"[\w.]*(Error|Exception|Exit)\b")
 
 
@@ -27,23 +29,28 @@ class ServerProcess:
     """
 
     def __init__(self, home: Path, scheduler: bool) -> None:
-        self.home, self.users = home, 0
+        self.home, self.users, self._scheduler = home, 0, scheduler
         self.replaced: dict[str, str | None] = {}
-        self._log, output = _new_log(home)
-        with os.fdopen(output) as log, socket.create_server(("127.0.0.1", 0)) as listener:
+        self._lock, self._watched, self._stopping = threading.Lock(), False, False
+        with socket.create_server(("127.0.0.1", 0)) as listener:
             self._port: int = listener.getsockname()[1]
+            self._start(listener)
+        atexit.register(self.stop)
+
+    def _start(self, listener: socket.socket) -> None:
+        self._log, output = _new_log(self.home)
+        with os.fdopen(output) as log:
             program = Path(__file__).with_name("prefect_server.py")
-            mode = "scheduler" if scheduler else "embedded"
+            mode = "scheduler" if self._scheduler else "embedded"
             # Safe path (-P): neither a user's tasks.py nor our test.py may stand before the library
             self._process = subprocess.Popen(
-                [sys.executable, "-P", str(program), str(home), str(listener.fileno()), mode],
+                [sys.executable, "-P", str(program), str(self.home), str(listener.fileno()), mode],
                 stdin=subprocess.PIPE,  # held by us alone: when it closes, the child ends
                 stdout=log,
                 stderr=log,
                 pass_fds=[listener.fileno()],
                 start_new_session=True,  # Ctrl-C in the terminal is for us, who then still report to the child
             )
-        atexit.register(self.stop)
 
     @property
     def url(self) -> str:
@@ -62,10 +69,34 @@ class ServerProcess:
             connection.close()
         if not healthy:
             raise self._failure()
+        if not self._watched:
+            self._watched = True
+            threading.Thread(target=self._revive, daemon=True, name="prefect-server").start()
+
+    def _revive(self) -> None:
+        """A server that died is started again on its port and its database: whoever asks it meanwhile waits.
+
+        Without it Prefect's client tries for minutes at the flow's end, and then the flow fails.
+        """
+        for _ in range(REVIVALS):
+            process = self._process
+            process.wait()
+            with self._lock:
+                if self._stopping:
+                    return
+                if process.stdin is not None:
+                    process.stdin.close()
+                try:
+                    with socket.create_server(("127.0.0.1", self._port)) as listener:
+                        self._start(listener)
+                except (OSError, InputError):
+                    return
 
     def stop(self) -> None:
         """The process has recorded what it received, has ended and was waited for. Its log stays if it failed."""
         atexit.unregister(self.stop)
+        with self._lock:
+            self._stopping = True
         if self._process.stdin is not None:
             self._process.stdin.close()
         try:
