@@ -214,13 +214,13 @@ def store(context: click.Context, as_json: bool) -> None:
         _print_json(show(as_json=as_json), as_json)
 
 
-@store.command()
+@store.command("verify")
 @JSON
-def verify(as_json: bool) -> None:
+def verify_store(as_json: bool) -> None:
     """Check every file's checksum, name what is damaged (then exit code 7). A run makes what is damaged anew."""
-    from flows.upkeep import verify as verify_store
+    from flows.upkeep import verify
 
-    answer, sound = verify_store(as_json=as_json)
+    answer, sound = verify(as_json=as_json)
     _print_json(answer, as_json)
     if not sound:
         sys.exit(7)
@@ -232,14 +232,14 @@ def verify(as_json: bool) -> None:
 )
 @click.option("--yes", is_flag=True, help="Delete; without it, only say what would be deleted.")
 @JSON
-def prune(days: float, yes: bool, as_json: bool) -> None:
+def prune_store(days: float, yes: bool, as_json: bool) -> None:
     """Delete what no run of the last DAYS needs: outcomes of steps, stored objects, checkpoints.
 
     Safe while a run goes on. MLflow's files (models, champions, artifacts) are not touched.
     """
-    from flows.upkeep import prune as prune_store
+    from flows.upkeep import prune
 
-    _print_json(prune_store(days, yes=yes, as_json=as_json), as_json)
+    _print_json(prune(days, yes=yes, as_json=as_json), as_json)
 
 
 @etude.command()
