@@ -226,7 +226,7 @@ def verify_store(as_json: bool) -> None:
         sys.exit(7)
 
 
-@store.command()
+@store.command("prune")
 @click.option(
     "--days", default=30.0, show_default=True, type=click.FloatRange(min=0), help="Whose runs are kept."
 )
