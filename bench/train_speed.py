@@ -1,11 +1,13 @@
 """What an epoch costs: Etude's loop beside loops written by hand, paired in one process, in CPU seconds.
 
-    python bench/train_speed.py [--repeats 7] [--large]
+    python bench/train_speed.py [--repeats 7] [--only WORK ...]
 
 Every loop makes the same measurements after each epoch: loss and metrics of validation and of a sample of
 train as large, in blocks of 256 rows. ``unmeasured`` leaves out the per-step gradient norm and finiteness check;
 ``etude`` also digests its parts and keeps checkpoints.
-Writes bench/results/train_speed.json. Imports are not counted: all loops run warm.
+Imports are not counted: all loops run warm, in alternating order, and a ratio is taken within each repeat.
+Peak memory is that of a process that imports torch, reads the parts from a file and runs one loop.
+Writes bench/results/train_speed.json, and keeps there the works that are not measured this time.
 """
 
 from __future__ import annotations
@@ -14,6 +16,9 @@ import argparse
 import json
 import os
 import platform
+import resource
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -22,6 +27,7 @@ from pathlib import Path
 from statistics import median
 
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -29,6 +35,8 @@ from etude.evaluation import metrics as evaluation
 from etude.experiment import Network, Train
 from etude.networks.build import build
 from etude.networks.sizes import Sizes
+from etude.steps.train import part
+from etude.store import Ref, Store
 from etude.training import fitting as training
 from etude.training.checkpoint import Checkpoints
 from etude.training.fitting import Part
@@ -48,6 +56,12 @@ class Work:
     dropout: float
     batch_size: int
     epochs: int
+    side: int = 0  # of an image, whose cells the columns are
+
+    @property
+    def sizes(self) -> Sizes:
+        image = (1, self.side, self.side) if self.side else None
+        return Sizes(self.columns, (), self.classes, "classification", image)
 
     def parts(self) -> tuple[Part, Part]:
         draw = torch.Generator().manual_seed(0)
@@ -67,13 +81,14 @@ class Work:
 WORKS = [
     Work("50,000 x 108", 50_000, 108, 2, 10_000, (256, 256, 256), 0.1, 256, 2),
     Work("digits size", 1_797, 64, 10, 360, (256, 256, 256), 0.1, 64, 20),
+    Work("4,000 images 28 x 28", 4_000, 784, 10, 800, (32, 64), 0.1, 64, 1, side=28),
+    Work("500,000 x 108", 500_000, 108, 2, 50_000, (256, 256, 256), 0.1, 1024, 1),
 ]
-LARGE = Work("500,000 x 108", 500_000, 108, 2, 50_000, (256, 256, 256), 0.1, 1024, 1)
 
 
 def etude_loop(work: Work, train: Part, validation: Part) -> float:
-    shape = Network(kind="mlp", hidden=work.hidden, dropout=work.dropout)
-    network = build(shape, Sizes(work.columns, (), work.classes, "classification"), seed=0)
+    shape = Network(kind="cnn" if work.side else "mlp", hidden=work.hidden, dropout=work.dropout)
+    network = build(shape, work.sizes, seed=0)
     with tempfile.TemporaryDirectory() as folder:
         fitted = training.fit(
             network,
@@ -89,11 +104,28 @@ def etude_loop(work: Work, train: Part, validation: Part) -> float:
 
 
 def plain_network(work: Work) -> nn.Module:
+    if work.side:
+        return plain_convolutions(work)
     layers: list[nn.Module] = []
     widths = [work.columns, *work.hidden]
     for inputs, units in zip(widths, work.hidden, strict=False):
         layers += [nn.Linear(inputs, units), nn.ReLU(), nn.Dropout(work.dropout)]
     return nn.Sequential(*layers, nn.Linear(widths[-1], work.classes))
+
+
+def plain_convolutions(work: Work) -> nn.Module:
+    layers: list[nn.Module] = [nn.Unflatten(1, (1, work.side, work.side))]
+    side = work.side
+    for inputs, channels in zip((1, *work.hidden), work.hidden, strict=False):
+        side //= 2
+        layers += [
+            nn.Conv2d(inputs, channels, 3, padding=1, bias=False),
+            nn.BatchNorm2d(channels),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+        ]
+    head = nn.Linear(work.hidden[-1] * side * side, work.classes)
+    return nn.Sequential(*layers, nn.Flatten(), nn.Dropout(work.dropout), head)
 
 
 def plain_measure(network: nn.Module, part: Part) -> tuple[float, dict[str, float | None]]:
@@ -190,6 +222,34 @@ def measure(work: Work, repeats: int) -> dict[str, object]:
     return {"cpu_seconds_per_epoch": medians, "ratio_to_bare": ratios, "repeats": repeats, "all": seconds}
 
 
+def peak(work: Work) -> dict[str, object]:
+    """MiB of resident memory at its highest, each loop in a process of its own; ``torch``: before it reads a row."""
+    with tempfile.TemporaryDirectory() as folder:
+        store, refs = Store(Path(folder) / "store"), []
+        for name, rows in zip(("train", "validation"), work.parts(), strict=True):
+            path = Path(folder) / name
+            save_file({"numbers": rows.numbers, "categories": rows.categories, "target": rows.target}, path)
+            refs.append(store.put(path.read_bytes()).sha256)
+        command = [sys.executable, __file__, "--peak-of", work.name, folder, *refs]
+        found = {}
+        for name in ("torch", "bare", "etude"):
+            told = subprocess.run([*command, name], capture_output=True, text=True, check=True)
+            found[name] = float(told.stdout.split()[-1])
+    ratio = found["etude"] / found["bare"]
+    print(f"  peak memory {found['etude']:.0f} MiB   {ratio:.2f} x bare ({found['bare']:.0f} MiB)")
+    return {"mib": found, "ratio_to_bare": ratio}
+
+
+def told_peak(work: Work, folder: str, train: str, validation: str, loop: str) -> None:
+    if loop == "bare":
+        loaded = [load_file(Path(folder) / name) for name in ("train", "validation")]
+        bare_loop(work, *(Part(t["numbers"], t["categories"], t["target"]) for t in loaded))
+    elif loop == "etude":
+        store = Store(Path(folder) / "store")
+        etude_loop(work, *(part(store, Ref(sha256, 0)) for sha256 in (train, validation)))
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+
+
 def machine() -> dict[str, object]:
     return {
         "python": platform.python_version(),
@@ -202,17 +262,22 @@ def machine() -> dict[str, object]:
 
 
 def main() -> None:
+    by_name = {work.name: work for work in WORKS}
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=7)
-    parser.add_argument("--large", action="store_true", help="also 500,000 rows, batch 1024")
+    parser.add_argument("--only", nargs="*", default=list(by_name), choices=list(by_name))
+    parser.add_argument("--peak-of", nargs=5, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    results = {work.name: measure(work, arguments.repeats) for work in WORKS}
-    if arguments.large:
-        results[LARGE.name] = measure(LARGE, max(1, arguments.repeats // 3))
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps({"machine": machine(), "works": results}, indent=1) + "\n")
+    if arguments.peak_of:
+        told_peak(by_name[arguments.peak_of[0]], *arguments.peak_of[1:])
+        return
+    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"works": {}}
+    results["machine"] = machine()
+    for name in arguments.only:
+        results["works"][name] = {**measure(by_name[name], arguments.repeats), "peak": peak(by_name[name])}
+        RESULTS.write_text(json.dumps(results, indent=1) + "\n")
 
 
 if __name__ == "__main__":

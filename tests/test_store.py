@@ -30,14 +30,17 @@ def test_a_flipped_bit_is_seen_before_use(store: Store, bit: int) -> None:
     with pytest.raises(EtudeError, match="E130 a stored object must have the sha256 of its name"):
         store.get(ref)
     assert not store.holds(ref)
+    with pytest.raises(EtudeError, match="E130 a stored object must have the sha256 of its name"):
+        store.sound_file(ref)
     assert store.get(store.put(b"abc")) == b"abc", "putting it again heals it"
 
 
 def test_a_missing_object_is_said(store: Store) -> None:
     ref = store.put(b"abc")
     store.path(ref).unlink()
-    with pytest.raises(EtudeError, match="E130 the store must hold the object"):
-        store.get(ref)
+    for read in (store.get, store.sound_file):
+        with pytest.raises(EtudeError, match="E130 the store must hold the object"):
+            read(ref)
 
 
 def test_an_outcome_comes_back_only_whole(store: Store) -> None:

@@ -45,14 +45,19 @@ class Store:
             content = path.read_bytes()
         except FileNotFoundError:
             raise EtudeError("E130", "the store must hold the object", where=str(path)) from None
-        if hashlib.sha256(content).hexdigest() != ref.sha256:
-            raise EtudeError(
-                "E130",
-                "a stored object must have the sha256 of its name",
-                where=str(path),
-                mend="run again: the step that made it runs anew",
-            )
+        _check(path, hashlib.sha256(content).hexdigest(), ref)
         return content
+
+    def sound_file(self, ref: Ref) -> Path:
+        """The object's file, read through once and not kept in memory. Raises as ``get`` does."""
+        path = self.path(ref)
+        try:
+            with path.open("rb") as file:
+                found = hashlib.file_digest(file, "sha256").hexdigest()
+        except FileNotFoundError:
+            raise EtudeError("E130", "the store must hold the object", where=str(path)) from None
+        _check(path, found, ref)
+        return path
 
     def path(self, ref: Ref) -> Path:
         return self.root / "objects" / ref.sha256[:2] / ref.sha256
@@ -116,3 +121,13 @@ def refs_in(value: Any) -> Iterator[Ref]:
 def _used_now(path: Path) -> None:
     with suppress(OSError):  # a store that is only read
         os.utime(path)
+
+
+def _check(path: Path, found: str, ref: Ref) -> None:
+    if found != ref.sha256:
+        raise EtudeError(
+            "E130",
+            "a stored object must have the sha256 of its name",
+            where=str(path),
+            mend="run again: the step that made it runs anew",
+        )

@@ -177,12 +177,12 @@ def trained_network(
 
 
 def part(store: Store, ref: Ref) -> Part:
-    """A part's arrays as tensors."""
-    from safetensors.torch import load
+    """A part's arrays as tensors over the stored file itself: they are in memory once."""
+    from safetensors.torch import load_file
 
     from etude.training.fitting import Part
 
-    arrays = load(store.get(ref))
+    arrays = load_file(store.sound_file(ref))
     return Part(arrays["numbers"], arrays["categories"], arrays["target"])
 
 

@@ -36,8 +36,8 @@ def digest(state: Mapping[str, torch.Tensor]) -> str:
     return sha256.hexdigest()
 
 
-def _bytes_of(tensor: torch.Tensor) -> bytes:
+def _bytes_of(tensor: torch.Tensor) -> memoryview:
+    """Without a copy of what lies in one piece already: a train part may fill half of the memory."""
     import torch
 
-    content: bytes = tensor.cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()
-    return content
+    return tensor.cpu().contiguous().flatten().view(torch.uint8).numpy().data
