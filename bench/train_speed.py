@@ -16,7 +16,6 @@ import argparse
 import json
 import os
 import platform
-import resource
 import subprocess
 import sys
 import tempfile
@@ -223,7 +222,7 @@ def measure(work: Work, repeats: int) -> dict[str, object]:
 
 
 def peak(work: Work) -> dict[str, object]:
-    """MiB of resident memory at its highest, each loop in a process of its own; ``torch``: before it reads a row."""
+    """MiB of resident memory at its highest (Linux), each loop in a process of its own; ``torch``: without a row."""
     with tempfile.TemporaryDirectory() as folder:
         store, refs = Store(Path(folder) / "store"), []
         for name, rows in zip(("train", "validation"), work.parts(), strict=True):
@@ -247,7 +246,9 @@ def told_peak(work: Work, folder: str, train: str, validation: str, loop: str) -
     elif loop == "etude":
         store = Store(Path(folder) / "store")
         etude_loop(work, *(part(store, Ref(sha256, 0)) for sha256 in (train, validation)))
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    # Not ru_maxrss, which begins with the parent's.
+    status = Path("/proc/self/status").read_text()
+    print(float(status.partition("VmHWM:")[2].split()[0]) / 1024)
 
 
 def machine() -> dict[str, object]:
