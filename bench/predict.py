@@ -82,7 +82,7 @@ def train(folder: Path) -> Path:
     trained = fit(store, encodings, e.network, e.train, e.seed).outputs
     validated = validate(store, encodings, trained, e.network, e.train, e.seed).outputs
     tested = test(
-        store, cleaned, parts, encodings, trained, validated, e.data, e.network, e.train, e.seed
+        store, cleaned, parts, encodings, trained, validated, e.data, e.network, e.train, e.seed, e.split
     ).outputs
     packed = package(
         store, collected, cleaned, parts, encodings, trained, tested, e.data, e.network, e.train

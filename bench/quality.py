@@ -86,8 +86,8 @@ def etude_answers(task: Prepared) -> tuple[Any, Any, str]:
     import torch
 
     from etude.encoding import encoder as encoding
+    from etude.evaluation.decision import softmax
     from etude.experiment import Network, TrainKeys
-    from etude.model import probabilities
     from etude.networks.auto import choose
     from etude.networks.build import build
     from etude.networks.sizes import Sizes
@@ -124,7 +124,7 @@ def etude_answers(task: Prepared) -> tuple[Any, Any, str]:
     asked = part(task.asked)
     with inference.exact(1):
         found = inference.predict(network, asked.numbers, asked.categories).numpy()
-    answers = found[:, 0] if task.task == "regression" else probabilities(found)
+    answers = found[:, 0] if task.task == "regression" else softmax(found)
     return (
         asked.target.numpy(),
         answers,

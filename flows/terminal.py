@@ -172,7 +172,7 @@ def _scores(result: RunResult) -> Table:
         table.add_column(heading, justify="right")
     suffixes = ("_low", "_high", "/score", "/rows", "/seconds")
     for name in sorted(result.metrics, key=_place):
-        if not name.startswith("test/") or name.endswith(suffixes):
+        if not name.startswith("test/") or name.endswith(suffixes) or name.startswith("test/f1_of_"):
             continue
         metric = name.removeprefix("test/")
         low, high = result.metrics.get(f"{name}_low"), result.metrics.get(f"{name}_high")

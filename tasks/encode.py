@@ -6,6 +6,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from etude.steps.clean import Cleaned
+from etude.steps.deciding import check_threshold
 from etude.steps.encode import Encodings, encode
 from etude.steps.split import Parts
 from tasks.perform import perform
@@ -15,7 +16,7 @@ from tasks.run import Run
 @task(name="encode", cache_policy=NO_CACHE)
 def encode_columns(run: Run, cleaned: Cleaned, parts: Parts) -> Encodings:
     experiment = run.experiment
-    return perform(
+    encodings = perform(
         run,
         "encode",
         encode,
@@ -25,3 +26,5 @@ def encode_columns(run: Run, cleaned: Cleaned, parts: Parts) -> Encodings:
         experiment.split.without_folds(),
         experiment.seed,
     )
+    check_threshold(experiment.evaluate, encodings)
+    return encodings

@@ -33,4 +33,5 @@ def open_test_set(
         experiment.network,
         experiment.train,
         experiment.seed,
+        experiment.split.without_folds(),
     )

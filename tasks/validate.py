@@ -23,7 +23,16 @@ def validate_network(
 ) -> Validated:
     experiment = run.experiment
     validated = perform(
-        run, "validate", validate, encodings, trained, experiment.network, experiment.train, experiment.seed
+        run,
+        "validate",
+        validate,
+        encodings,
+        trained,
+        experiment.network,
+        experiment.train,
+        experiment.seed,
+        experiment.evaluate,
+        experiment.data.private,
     )
     if experiment.split.folds:
         cross_validate(run, cleaned, parts, encodings, trained)

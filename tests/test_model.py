@@ -36,7 +36,7 @@ def ran(
     trained = train(store, encodings, e.network, e.train, e.seed).outputs
     validated = validate(store, encodings, trained, e.network, e.train, e.seed).outputs
     tested = open_test_set(
-        store, cleaned, parts, encodings, trained, validated, e.data, e.network, e.train, e.seed
+        store, cleaned, parts, encodings, trained, validated, e.data, e.network, e.train, e.seed, e.split
     ).outputs
     packaged = package(
         store, collected, cleaned, parts, encodings, trained, tested, e.data, e.network, e.train

@@ -112,8 +112,9 @@ def run_steps(place: Path, experiment: Experiment, seen: dict[str, Executed]) ->
         network = chosen(encodings, e.network, e.train).network
         step("folds", folds, cleaned, parts, data, e.split, network, trained.settings, e.seed)
     tested = step(
-        "test", step_test, cleaned, parts, encodings, trained, validated, data, e.network, e.train, e.seed
-    )
+        "test", step_test, cleaned, parts, encodings, trained, validated, data, e.network, e.train, e.seed,
+        dealing,
+    )  # fmt: skip
     step("register", package, collected, cleaned, parts, encodings, trained, tested, data, e.network, e.train)
 
 
@@ -277,7 +278,7 @@ def keys_of(experiment: Experiment) -> dict[str, str]:
         tasks.encode.encode_columns.fn(run, Nothing(), Nothing())
         tasks.validate.validate_network.fn(run, Nothing(), Nothing(), Nothing(), Nothing())
         tasks.test.open_test_set.fn(run, *[Nothing()] * 5)
-        tasks.register.register_model.fn(run, *[Nothing()] * 4)
+        tasks.register.register_model.fn(run, *[Nothing()] * 6)
     handed["train"] = (experiment.network, experiment.train, experiment.seed)
     private = experiment.data.private
     return {name: perform.step_key(STEPS[name], inputs, private=private) for name, inputs in handed.items()}
@@ -299,7 +300,8 @@ CHANGES: dict[str, tuple[dict[str, Any], set[str]]] = {
     "source": ({"data": {"source": "b.csv", "delimiter": ";", "sha256": "0"}}, set()),
     "test table": ({"data": {"test": "t.csv", "expect": "s.yaml"}}, set()),
     "folds": ({"split": {"folds": 4}}, {"folds"}),
-    "shares": ({"split": {"test": 0.3}}, {"split", "encode", "folds"}),
+    "shares": ({"split": {"test": 0.3}}, {"split", "encode", "folds", "test"}),
+    "evaluation": ({"evaluate": {"coverage": 0.8}}, {"validate"}),
     "rules": ({"clean": {"duplicates": "drop"}}, {"clean"}),
     "training": ({"train": {"epochs": 3}}, {"train", "validate", "test", "register"}),
     "network": ({"network": {"kind": "linear"}}, LEARNING),

@@ -293,6 +293,21 @@ class Train(Section):
         return quantiles
 
 
+class Evaluate(Section):
+    calibrate: bool = Field(
+        True,
+        description="Probabilities by a temperature fitted on validation, where that betters them; no label moves.",
+    )
+    threshold: Literal["f1", "mcc", "balanced_accuracy"] | Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        None,
+        description="Of two classes: the probability from which on the second (by name or number) is the answer; a "
+        "number, or what it shall maximise on validation.",
+    )
+    coverage: float = Field(
+        0.9, gt=0, lt=1, description="Share of rows that a regression's prediction interval shall hold."
+    )
+
+
 BY_RULE = (
     "epochs", "batch_size", "learning_rate", "weight_decay", "patience", "schedule", "clip_norm", "average"
 )  # fmt: skip
@@ -332,6 +347,7 @@ class Experiment(Section):
     split: Annotated[Split, BeforeValidator(_bare_split)] = Split()
     network: Network = Network()
     train: TrainKeys = TrainKeys()
+    evaluate: Evaluate = Evaluate()
 
     @field_validator("name")
     @classmethod

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from etude.cleaning import without_infinite
 from etude.errors import DataError, EtudeError, nearest, shown
+from etude.evaluation.decision import PLAIN, Decision
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,10 +47,12 @@ class Model:
     quantiles: tuple[float, ...] = ()
     private: bool = False
     profile: Mapping[str, Any] | None = None
+    decision: Decision = PLAIN
 
     def predict(self, rows: pd.DataFrame) -> pd.DataFrame:
         """One row each: ``prediction`` (the label's text, or the value in the target's unit) and, for classes,
-        ``probability_<label>``, for a quantile loss ``quantile_<share>``; a row's answer is the same in any company.
+        ``probability_<label>``; for numbers ``low`` and ``high`` of the prediction interval (if validation had rows
+        for one), for a quantile loss ``quantile_<share>``. A row's answer is the same in any company.
 
         A cell that cannot be read as its column's kind (a word between numbers, a 31 February) counts as missing, as
         an empty one does, and an ``UnreadableCellsWarning`` names each such column with the number of its cells and
@@ -66,13 +69,15 @@ class Model:
 
         target = self.encoder.target
         if target.task == "regression":
-            frame = pd.DataFrame({"prediction": in_unit(outputs, target)}, index=index)
+            frame = pd.DataFrame({"prediction": target.restore(outputs[:, 0])}, index=index)
+            if bounds := self.decision.bounds(outputs):
+                frame["low"], frame["high"] = (target.restore(ends) for ends in bounds)
             for i, share in enumerate(self.quantiles[1:], start=1):
-                frame[f"quantile_{share:g}"] = in_unit(outputs[:, i:], target)
+                frame[f"quantile_{share:g}"] = target.restore(outputs[:, i])
             return frame
-        shares = probabilities(outputs)
-        labels = pd.Series(target.labels, dtype=object)
-        frame = pd.DataFrame({"prediction": labels.take(shares.argmax(axis=1)).to_numpy()}, index=index)
+        shares = self.decision.probabilities(outputs)
+        labels = pd.Series(target.labels, dtype=object).take(self.decision.labels(shares))
+        frame = pd.DataFrame({"prediction": labels.to_numpy()}, index=index)
         for i, label in enumerate(target.labels):
             frame[f"probability_{label}"] = shares[:, i]
         return frame
@@ -140,24 +145,6 @@ class Model:
         return array
 
 
-def probabilities(outputs: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Softmax over the outputs, in float64, rows sum to 1."""
-    import numpy as np
-
-    shifted = outputs.astype(np.float64) - outputs.max(axis=1, keepdims=True)
-    powers = np.exp(shifted)
-    shares: np.ndarray[Any, np.dtype[np.float64]] = powers / powers.sum(axis=1, keepdims=True)
-    return shares
-
-
-def in_unit(outputs: np.ndarray[Any, Any], target: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Standardised outputs back in the target's own unit, float64[n]."""
-    values: np.ndarray[Any, np.dtype[np.float64]] = (
-        outputs[:, 0].astype("float64") * target.scale + target.mean
-    )
-    return values
-
-
 def folder_files(
     schema: Schema,
     encoder: bytes,
@@ -166,6 +153,7 @@ def folder_files(
     sizes: Mapping[str, Any],
     threads: int,
     *,
+    decision: Decision = PLAIN,
     private: bool = False,
     sources: Mapping[str, str] | None = None,
     profile: Mapping[str, Any] | None = None,
@@ -181,6 +169,7 @@ def folder_files(
         "sizes": dict(sizes),
         "threads": threads,
         "private": private,
+        "decision": decision.to_json(),
     }
     texts = {"model.json": described, "network.json": dict(sources or {}), "profile.json": profile}
     files = {
@@ -221,6 +210,7 @@ def from_files(files: Mapping[str, bytes]) -> Model:
         tuple(described["sizes"].get("quantiles", ())),
         described.get("private", False),
         json.loads(files["profile.json"]) if "profile.json" in files else None,
+        Decision.from_json(described.get("decision", {})),
     )
 
 

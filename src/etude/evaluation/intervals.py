@@ -4,11 +4,14 @@ A bootstrapped statistic takes weights: how often each unit occurs in a resample
 A unit is a row, or a cell of a confusion matrix that stands for many equal rows. Drawing n rows with
 replacement gives the cells a multinomial count, so k x k cells are resampled instead of n rows:
 the same distribution at a fraction of the time.
+
+Rows that belong together (a patient's visits) are drawn together: then the groups are what is resampled, and
+``Groups.lift`` says how often each unit occurs when each group occurs so often.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Literal
@@ -26,6 +29,7 @@ BLOCK_ELEMENTS = 1 << 17  # weights made at once: 1 MB
 EXACT_JACKKNIFE_ROWS = 1_000
 JACKKNIFE_GROUPS = 200
 LEAST_DEFINED_SHARE = 0.5
+LEAST_GROUPS = 5  # of fewer groups a resample says next to nothing about others
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,22 @@ def wilson(successes: int, n: int, confidence: float = 0.95) -> Interval:
     return Interval(low, high, "wilson", confidence)
 
 
+@dataclass(frozen=True, eq=False)
+class Groups:
+    """``codes`` int64[rows], 0 .. count - 1: which rows are drawn together; every code occurs."""
+
+    codes: NDArray[np.int64]
+    count: int
+
+    def lift(self, unit_of_row: NDArray[np.int64] | None, units: int) -> Callable[[Weights], Weights]:
+        """From float64[resamples, groups] to float64[resamples, units]; ``unit_of_row`` None: a unit is a row."""
+        if unit_of_row is None:
+            return lambda weights: weights[:, self.codes]
+        cells = np.bincount(self.codes * units + unit_of_row, minlength=self.count * units)
+        table = cells.reshape(self.count, units).astype(np.float64)
+        return lambda weights: weights @ table
+
+
 def bootstrap(
     statistic: Statistic,
     counts: NDArray[np.int64],
@@ -64,18 +84,55 @@ def bootstrap(
     (all resamples equal, no resample below the estimate), the interval is the percentile one over the
     defined resamples. None: undefined on the rows themselves or on more than half of the resamples.
     """
-    estimate = float(_values(statistic, [counts[np.newaxis].astype(np.float64)])[0])
-    if not np.isfinite(estimate):
-        return None
+    found = bootstraps(
+        {name: statistic}, counts, seed=seed, name=name, confidence=confidence, resamples=resamples
+    )
+    return found[name]
+
+
+def bootstraps(
+    statistics: Mapping[str, Statistic],
+    counts: NDArray[np.int64],
+    *,
+    seed: int,
+    name: str,
+    confidence: float = 0.95,
+    resamples: int = RESAMPLES,
+    groups: Groups | None = None,
+    unit_of_row: NDArray[np.int64] | None = None,
+) -> dict[str, Interval | None]:
+    """``bootstrap`` of each statistic on the same resamples, so that drawing them is paid once.
+
+    With ``groups`` whole groups are drawn; None for each of fewer than 5.
+    """
+    if groups is not None and groups.count < LEAST_GROUPS:
+        return dict.fromkeys(statistics)
+    lift = groups.lift(unit_of_row, len(counts)) if groups is not None else None
+    drawn = counts if groups is None else np.ones(groups.count, dtype=np.int64)
     generator = numpy_generator(seed, f"bootstrap/{name}")
-    replicates = _values(statistic, _resampled(counts, resamples, generator))
+    estimates = _values(statistics, [counts[np.newaxis].astype(np.float64)], None)
+    replicates = _values(statistics, _resampled(drawn, resamples, generator, len(counts)), lift)
+    sizes = _group_sizes(int(drawn.sum()))
+    left_out = _values(statistics, _rows_left_out(drawn, generator, len(counts)), lift)
+    return {
+        name: _limits(float(estimates[name][0]), replicates[name], left_out[name], sizes, confidence)
+        for name in statistics
+    }
+
+
+def _limits(
+    estimate: float,
+    replicates: NDArray[np.float64],
+    left_out: NDArray[np.float64],
+    sizes: NDArray[np.int64],
+    confidence: float,
+) -> Interval | None:
     defined = replicates[np.isfinite(replicates)]
-    if len(defined) < LEAST_DEFINED_SHARE * resamples:
+    if not np.isfinite(estimate) or len(defined) < LEAST_DEFINED_SHARE * len(replicates):
         return None
     levels = None
-    if len(defined) == resamples:
-        left_out = _values(statistic, _rows_left_out(counts, generator))
-        levels = _bca_levels(defined, estimate, left_out, _group_sizes(int(counts.sum())), confidence)
+    if len(defined) == len(replicates):
+        levels = _bca_levels(defined, estimate, left_out, sizes, confidence)
     tail = (1 - confidence) / 2
     low, high = np.quantile(defined, levels or (tail, 1 - tail))
     return Interval(float(low), float(high), "bca" if levels else "percentile", confidence)
@@ -93,17 +150,26 @@ def weighted_mean(values: NDArray[np.float64]) -> Statistic:
     return statistic
 
 
-def _values(statistic: Statistic, blocks: Iterable[Weights]) -> NDArray[np.float64]:
+def _values(
+    statistics: Mapping[str, Statistic],
+    blocks: Iterable[Weights],
+    lift: Callable[[Weights], Weights] | None,
+) -> dict[str, NDArray[np.float64]]:
+    found: dict[str, list[NDArray[np.float64]]] = {name: [] for name in statistics}
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        return np.concatenate([statistic(weights) for weights in blocks])
+        for block in blocks:
+            weights = block if lift is None else lift(block)
+            for name, statistic in statistics.items():
+                found[name].append(statistic(weights))
+    return {name: np.concatenate(values) for name, values in found.items()}
 
 
 def _resampled(
-    counts: NDArray[np.int64], resamples: int, generator: np.random.Generator
+    counts: NDArray[np.int64], resamples: int, generator: np.random.Generator, width: int
 ) -> Iterator[Weights]:
     units, rows = len(counts), int(counts.sum())
     occupied = np.flatnonzero(counts)
-    block = max(1, min(resamples, BLOCK_ELEMENTS // units))
+    block = max(1, min(resamples, BLOCK_ELEMENTS // max(units, width)))
     for start in range(0, resamples, block):
         size = min(block, resamples - start)
         if rows == units == len(occupied):
@@ -128,12 +194,14 @@ def _group_sizes(rows: int) -> NDArray[np.int64]:
     return sizes
 
 
-def _rows_left_out(counts: NDArray[np.int64], generator: np.random.Generator) -> Iterator[Weights]:
+def _rows_left_out(
+    counts: NDArray[np.int64], generator: np.random.Generator, width: int
+) -> Iterator[Weights]:
     units = len(counts)
     unit_of_row = generator.permutation(np.repeat(np.arange(units), counts))
     sizes = _group_sizes(len(unit_of_row))
     ends = np.cumsum(sizes)
-    block = max(1, BLOCK_ELEMENTS // units)
+    block = max(1, BLOCK_ELEMENTS // max(units, width))
     for start in range(0, len(sizes), block):
         part = sizes[start : start + block]
         first = ends[start] - sizes[start]

@@ -7,49 +7,20 @@ a stand-in (one class, a constant target), the value here is None.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from etude.evaluation.intervals import Interval, Statistic, Weights, bootstrap, weighted_mean, wilson
+from etude.evaluation.intervals import Groups, Statistic, Weights, weighted_mean
+from etude.evaluation.measure import Measure, Metric, judged, undefined
 from etude.evaluation.ranking import EXACT_ELEMENTS, linearised_roc_auc, roc_auc, roc_auc_one_vs_rest
+
+__all__ = ["Metric", "classification_metrics", "confusion_counts", "regression_metrics", "score_name"]
 
 Task = Literal["classification", "regression"]
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Metric:
-    """``value`` is None where the metric is undefined, ``interval`` also where none was asked for."""
-
-    name: str
-    value: float | None
-    interval: Interval | None
-    higher_is_better: bool
-
-
-@dataclass(frozen=True)
-class _Measure:
-    """A statistic over units that stand for ``counts`` rows each; ``resampled`` replaces it in the bootstrap."""
-
-    name: str
-    statistic: Statistic
-    counts: NDArray[np.int64]
-    higher_is_better: bool
-    resampled: Statistic | None = None
-
-    def metric(self, seed: int | None) -> Metric:
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            value = float(self.statistic(self.counts[np.newaxis].astype(np.float64))[0])
-            if not np.isfinite(value):
-                return Metric(self.name, None, None, self.higher_is_better)
-            interval = None
-            if seed is not None:
-                interval = bootstrap(self.resampled or self.statistic, self.counts, seed=seed, name=self.name)
-        return Metric(self.name, value, interval, self.higher_is_better)
 
 
 def score_name(task: Task) -> str:
@@ -63,59 +34,86 @@ def confusion_counts(labels: Labels, predicted: Labels, classes: int) -> NDArray
     return cells.reshape(classes, classes).astype(np.int64)
 
 
-def classification_metrics(labels: Labels, probabilities: Floats, *, seed: int | None) -> dict[str, Metric]:
+def classification_metrics(
+    labels: Labels, probabilities: Floats, *, seed: int | None, groups: Groups | None = None
+) -> dict[str, Metric]:
     """Metrics of class probabilities by name; intervals (95 %) only with a seed.
 
     ``roc_auc`` is macro one-vs-rest above two classes and None unless every class occurs. Every value is
     None without rows or with a probability that is not finite.
     """
-    rows, classes = probabilities.shape
-    if rows == 0 or not np.isfinite(probabilities).all():
-        return _undefined({"accuracy": True, "balanced_accuracy": True, "f1_macro": True,
-                           "roc_auc": True, "log_loss": False})  # fmt: skip
+    if len(labels) == 0 or not np.isfinite(probabilities).all():
+        return undefined({"accuracy": True, "balanced_accuracy": True, "f1_macro": True,
+                          "roc_auc": True, "log_loss": False})  # fmt: skip
     probabilities = probabilities.astype(np.float64, copy=False)
-    confusion = confusion_counts(labels, probabilities.argmax(axis=1), classes)
-    cells, ones = confusion.ravel(), np.ones(rows, dtype=np.int64)
+    measures = class_measures(labels, probabilities, probabilities.argmax(axis=1), exact=seed is None)
+    return judged(measures, seed=seed, groups=groups)
+
+
+def class_measures(
+    labels: Labels, probabilities: Floats, predicted: Labels, *, exact: bool = False
+) -> list[Measure]:
+    """The metrics that every epoch has. ``exact`` does without what a bootstrap of many rows needs."""
+    classes = probabilities.shape[1]
+    of_row = labels * classes + predicted
+    cells = confusion_counts(labels, predicted, classes).ravel()
     measures = [
-        _Measure("balanced_accuracy", _of_confusion(_balanced_accuracy, classes), cells, True),
-        _Measure("f1_macro", _of_confusion(_f1_macro, classes), cells, True),
-        _roc_auc_measure(labels, probabilities, ones, seed),
-        _Measure("log_loss", weighted_mean(_row_log_losses(labels, probabilities)), ones, False),
+        Measure(
+            name,
+            of_confusion(statistic, classes),
+            cells,
+            True,
+            unit_of_row=of_row,
+            proportion=name == "accuracy",
+        )
+        for name, statistic in (
+            ("accuracy", _accuracy),
+            ("balanced_accuracy", _balanced_accuracy),
+            ("f1_macro", _f1_macro),
+        )
     ]
-    return {"accuracy": _accuracy(confusion, seed)} | {m.name: m.metric(seed) for m in measures}
+    ones = np.ones(len(labels), dtype=np.int64)
+    return [
+        *measures,
+        _roc_auc_measure(labels, probabilities, ones, exact=exact),
+        Measure("log_loss", weighted_mean(row_log_losses(labels, probabilities)), ones, False),
+    ]
 
 
-def regression_metrics(target: Floats, prediction: Floats, *, seed: int | None) -> dict[str, Metric]:
+def regression_metrics(
+    target: Floats, prediction: Floats, *, seed: int | None, groups: Groups | None = None
+) -> dict[str, Metric]:
     """Metrics of predicted numbers by name; intervals (95 %) only with a seed.
 
     ``r2`` is None where the target is constant. Every value is None without rows or with a number that is
     not finite.
     """
     if len(target) == 0 or not (np.isfinite(target).all() and np.isfinite(prediction).all()):
-        return _undefined({"r2": True, "rmse": False, "mae": False})
-    ones = np.ones(len(target), dtype=np.int64)
+        return undefined({"r2": True, "rmse": False, "mae": False})
     with np.errstate(over="ignore", invalid="ignore"):
-        errors = target.astype(np.float64, copy=False) - prediction
-        measures = [
-            _Measure("r2", _r2(target.astype(np.float64, copy=False), errors), ones, True),
-            _Measure("rmse", _root(weighted_mean(errors**2)), ones, False),
-            _Measure("mae", weighted_mean(np.abs(errors)), ones, False),
-        ]
-    return {m.name: m.metric(seed) for m in measures}
+        return judged(value_measures(target, prediction), seed=seed, groups=groups)
 
 
-def _undefined(higher_is_better: dict[str, bool]) -> dict[str, Metric]:
-    return {name: Metric(name, None, None, higher) for name, higher in higher_is_better.items()}
+def value_measures(target: Floats, prediction: Floats) -> list[Measure]:
+    """The metrics that every epoch has."""
+    ones = np.ones(len(target), dtype=np.int64)
+    actual = target.astype(np.float64, copy=False)
+    errors = actual - prediction
+    return [
+        Measure("r2", _r2(actual, errors), ones, True),
+        Measure("rmse", _root(weighted_mean(errors**2)), ones, False),
+        Measure("mae", weighted_mean(np.abs(errors)), ones, False),
+    ]
 
 
-def _accuracy(confusion: NDArray[np.int64], seed: int | None) -> Metric:
-    right, rows = int(np.trace(confusion)), int(confusion.sum())
-    return Metric("accuracy", right / rows, None if seed is None else wilson(right, rows), True)
-
-
-def _of_confusion(metric: Statistic, classes: int) -> Statistic:
+def of_confusion(metric: Statistic, classes: int) -> Statistic:
     """``metric`` of float64[resamples, classes, classes], as a statistic of the cells."""
     return lambda cells: metric(cells.reshape(len(cells), classes, classes))
+
+
+def _accuracy(confusion: Floats) -> Floats:
+    share: Floats = np.einsum("rcc->r", confusion) / confusion.sum(axis=(1, 2))
+    return share
 
 
 def _balanced_accuracy(confusion: Floats) -> Floats:
@@ -136,8 +134,8 @@ def _f1_macro(confusion: Floats) -> Floats:
 
 
 def _roc_auc_measure(
-    labels: Labels, probabilities: Floats, ones: NDArray[np.int64], seed: int | None
-) -> _Measure:
+    labels: Labels, probabilities: Floats, ones: NDArray[np.int64], *, exact: bool
+) -> Measure:
     rows, classes = probabilities.shape
     if classes == 2:
         curves = [(labels == 1, probabilities[:, 1])]
@@ -147,12 +145,12 @@ def _roc_auc_measure(
         statistic = roc_auc_one_vs_rest(labels, probabilities)
     every_class_occurs = np.bincount(labels, minlength=classes).all()
     resampled = None
-    if seed is not None and every_class_occurs and rows * len(curves) > EXACT_ELEMENTS:
+    if not exact and every_class_occurs and rows * len(curves) > EXACT_ELEMENTS:
         resampled = weighted_mean(np.mean([linearised_roc_auc(*curve) for curve in curves], axis=0))
-    return _Measure("roc_auc", statistic, ones, True, resampled)
+    return Measure("roc_auc", statistic, ones, True, resampled)
 
 
-def _row_log_losses(labels: Labels, probabilities: Floats) -> Floats:
+def row_log_losses(labels: Labels, probabilities: Floats) -> Floats:
     """-log p of each row's class; p is kept a machine epsilon away from 0 and 1, as scikit-learn does."""
     epsilon = np.finfo(np.float64).eps
     own = probabilities[np.arange(len(labels)), labels]

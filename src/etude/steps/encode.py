@@ -17,7 +17,7 @@ from etude.outcome import Outcome, Record, put_files
 from etude.private import shown_labels
 from etude.steps.clean import Cleaned
 from etude.steps.leaks import with_leaks
-from etude.steps.split import Parts, positions
+from etude.steps.split import Parts, codes_of, positions
 from etude.store import Ref, Store
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def encoded(
     encodings = Encodings(
         encoder=store.put(encoder.to_bytes()),
         train=store.put(arrays(encoder, train)),
-        validation=store.put(arrays(encoder, validation.filter(known))),
+        validation=store.put(arrays(encoder, validation.filter(known), settings)),
         numbers=len(encoder.number_names),
         cardinalities=encoder.cardinalities,
         outputs=len(encoder.target.labels) or 1,
@@ -120,21 +120,20 @@ def feature_names(names: list[str], data: Data, settings: Split) -> list[str]:
     return [name for name in names if name not in apart]
 
 
-def arrays(encoder: Encoder, table: pa.Table) -> bytes:
-    """``numbers`` float32[n, d], ``categories`` int64[n, c], ``target`` int64[n] or float32[n], as safetensors."""
+def arrays(encoder: Encoder, table: pa.Table, settings: Split | None = None) -> bytes:
+    """``numbers`` float32[n, d], ``categories`` int64[n, c], ``target`` int64[n] or float32[n], as safetensors; where
+    ``settings`` split by group, ``groups`` int64[n], equal for rows of one group.
+    """
     from safetensors.numpy import save
 
     columns = encoder.transform(table)
     target = encoder.target.encode(table.column(encoder.target.name))
     if encoder.target.task == "regression":
         target = target.astype(np.float32)
-    content: bytes = save(
-        {
-            "numbers": np.ascontiguousarray(columns.numbers),
-            "categories": np.ascontiguousarray(columns.categories),
-            "target": np.ascontiguousarray(target),
-        }
-    )
+    found = {"numbers": columns.numbers, "categories": columns.categories, "target": target}
+    if settings is not None and settings.way == "group":
+        found["groups"] = codes_of(table.column(str(settings.column)))
+    content: bytes = save({name: np.ascontiguousarray(values) for name, values in found.items()})
     return content
 
 

@@ -205,12 +205,12 @@ def answers_of(outputs: NDArray[np.float32], own: Target, pooled: Target) -> NDA
     """A fold's outputs in the words of all folds: probabilities float64[n, labels], 0 for a label that the fold did not
     learn, or values float64[n, 1] in the target's unit.
     """
-    from etude.model import probabilities
+    from etude.evaluation.decision import softmax
 
     if own.task == "regression":
         return own.restore(outputs[:, :1]).astype(np.float64)
     shares = np.zeros((len(outputs), len(pooled.labels)))
-    shares[:, [pooled.labels.index(label) for label in own.labels]] = probabilities(outputs)
+    shares[:, [pooled.labels.index(label) for label in own.labels]] = softmax(outputs)
     return shares
 
 

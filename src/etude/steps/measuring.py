@@ -9,51 +9,135 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from etude.model import probabilities
+from etude.evaluation.decision import PLAIN, Decision
+from etude.private import shown_labels
+from etude.store import Ref, Store
 
 if TYPE_CHECKING:
     from etude.encoding.target import Target
+    from etude.evaluation.intervals import Groups
     from etude.evaluation.metrics import Metric
+
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Measured:
-    """``truth`` and ``prediction`` row by row: class codes, or values in the target's unit."""
+    """``truth`` and ``prediction`` row by row: class codes, or values in the target's unit; ``shares`` the classes'
+    probabilities, ``bounds`` the prediction interval."""
 
     truth: NDArray[Any]
     prediction: NDArray[Any]
     metrics: dict[str, Metric]
     score: str
+    shares: Floats | None = None
+    bounds: tuple[Floats, Floats] | None = None
 
 
-def measured(target: Target, truth: NDArray[Any], outputs: NDArray[np.float32], seed: int) -> Measured:
-    """The metrics of float32[n, outputs] against the encoded targets, with intervals."""
-    from etude.evaluation.metrics import classification_metrics, regression_metrics, score_name
+def measured(
+    target: Target,
+    truth: NDArray[Any],
+    outputs: NDArray[np.float32],
+    seed: int,
+    decision: Decision = PLAIN,
+    groups: Groups | None = None,
+    quantiles: tuple[float, ...] = (),
+    *,
+    private: bool = False,
+) -> Measured:
+    """The metrics of float32[n, outputs] against the encoded targets, with intervals (whole ``groups`` are resampled).
 
+    ``quantiles``: what a quantile network's outputs are, in their order.
+    """
     if target.task == "classification":
-        shares = probabilities(outputs)
-        metrics = classification_metrics(truth, shares, seed=seed)
-        return Measured(truth, shares.argmax(axis=1), metrics, score_name(target.task))
-    actual, predicted = target.restore(truth), target.restore(outputs[:, 0])
-    return Measured(
-        actual, predicted, regression_metrics(actual, predicted, seed=seed), score_name(target.task)
+        shares = decision.probabilities(outputs)
+        return of_classes(target, truth, shares, decision.labels(shares), seed, groups, private=private)
+    bounds = decision.bounds(outputs)
+    restored = None if bounds is None else (target.restore(bounds[0]), target.restore(bounds[1]))
+    known = {share: target.restore(outputs[:, i]) for i, share in enumerate(quantiles)}
+    prediction = target.restore(outputs[:, 0])
+    if not known and restored is not None and decision.coverage:
+        tail = (1 - decision.coverage) / 2
+        known = {tail: restored[0], 0.5: prediction, 1 - tail: restored[1]}
+    return of_values(target.restore(truth), prediction, seed, groups, known, restored)
+
+
+def of_classes(
+    target: Target,
+    truth: NDArray[np.int64],
+    shares: Floats,
+    predicted: NDArray[np.int64],
+    seed: int,
+    groups: Groups | None = None,
+    *,
+    private: bool = False,
+) -> Measured:
+    """All metrics of class probabilities and the labels chosen by them."""
+    from etude.evaluation.all_metrics import all_classification_metrics
+    from etude.evaluation.metrics import score_name
+
+    names = shown_labels(target.labels, private=private)
+    metrics = all_classification_metrics(truth, shares, predicted, names, seed=seed, groups=groups)
+    return Measured(truth, predicted, metrics, score_name(target.task), shares)
+
+
+def of_values(
+    actual: Floats,
+    predicted: Floats,
+    seed: int,
+    groups: Groups | None = None,
+    quantiles: Mapping[float, Floats] | None = None,
+    bounds: tuple[Floats, Floats] | None = None,
+) -> Measured:
+    """All metrics of predicted numbers, in the target's unit."""
+    from etude.evaluation.all_metrics import all_regression_metrics
+    from etude.evaluation.metrics import score_name
+
+    metrics = all_regression_metrics(
+        actual, predicted, seed=seed, groups=groups, quantiles=quantiles, bounds=bounds
     )
+    return Measured(actual, predicted, metrics, score_name("regression"), bounds=bounds)
 
 
-def baseline(target: Target, train: NDArray[Any], truth: NDArray[Any], seed: int) -> Measured:
+def baseline(
+    target: Target,
+    train: NDArray[Any],
+    truth: NDArray[Any],
+    seed: int,
+    groups: Groups | None = None,
+    *,
+    private: bool = False,
+) -> Measured:
     """The same metrics for the majority class (the class shares of train), or for the mean of train."""
     from etude.evaluation.baseline import class_share_baseline, mean_baseline
-    from etude.evaluation.metrics import classification_metrics, regression_metrics, score_name
 
     rows = len(truth)
     if target.task == "classification":
         shares = class_share_baseline(train, len(target.labels), rows)
-        metrics = classification_metrics(truth, shares, seed=seed)
-        return Measured(truth, shares.argmax(axis=1), metrics, score_name(target.task))
-    actual, predicted = target.restore(truth), mean_baseline(target.restore(train), rows)
-    return Measured(
-        actual, predicted, regression_metrics(actual, predicted, seed=seed), score_name(target.task)
-    )
+        return of_classes(target, truth, shares, shares.argmax(axis=1), seed, groups, private=private)
+    return of_values(target.restore(truth), mean_baseline(target.restore(train), rows), seed, groups)
+
+
+def groups_of(store: Store, ref: Ref) -> Groups | None:
+    """Which rows of encoded arrays belong together, where the split is by group."""
+    from safetensors.numpy import load
+
+    from etude.evaluation.intervals import Groups
+
+    codes = load(store.get(ref)).get("groups")
+    if codes is None:
+        return None
+    levels, dense = np.unique(codes, return_inverse=True)
+    return Groups(dense.astype(np.int64), len(levels))
+
+
+def too_few_groups(groups: Groups | None, part: str) -> tuple[str, ...]:
+    """A warning where so few groups were dealt to the part that no interval can be said."""
+    from etude.evaluation.intervals import LEAST_GROUPS
+
+    if groups is None or groups.count >= LEAST_GROUPS:
+        return ()
+    return (f"the {part} rows are of {groups.count} groups: intervals need at least {LEAST_GROUPS} (E115)",)
 
 
 def named(prefix: str, found: Measured) -> dict[str, float]:
@@ -72,11 +156,14 @@ def named(prefix: str, found: Measured) -> dict[str, float]:
 
 
 def undefined(found: Measured, part: str) -> tuple[str, ...]:
-    """A warning for each metric that these rows leave undefined."""
-    return tuple(
-        f"{name} is undefined on the {len(found.truth)} {part} rows: a class, or all variety, is missing there (E115)"
-        for name, m in found.metrics.items()
-        if m.value is None
+    """A warning that names the metrics which these rows leave undefined."""
+    names = [name for name, metric in found.metrics.items() if metric.value is None]
+    if not names:
+        return ()
+    verb = "is" if len(names) == 1 else "are"
+    return (
+        f"{', '.join(names)} {verb} undefined on the {len(found.truth)} {part} rows: a class, or all variety, is "
+        "missing there (E115)",
     )
 
 

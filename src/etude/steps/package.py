@@ -75,6 +75,7 @@ def package(
         built,
         sizes,
         settings.threads,
+        decision=tested.decision,
         private=data.private,
         sources=sources(built.kind),
         profile=_profile(store, cleaned, parts, encoder, private=data.private),

@@ -121,10 +121,10 @@ def _labels(target: pa.ChunkedArray) -> tuple[tuple[str, ...], NDArray[np.int64]
 
     levels = target.unique()
     names, places = np.unique(np.array(label_texts(levels), dtype=str), return_inverse=True)
-    return tuple(names.tolist()), places.astype(np.int64)[_codes(target)]
+    return tuple(names.tolist()), places.astype(np.int64)[codes_of(target)]
 
 
-def _codes(column: pa.ChunkedArray) -> NDArray[np.int64]:
+def codes_of(column: pa.ChunkedArray) -> NDArray[np.int64]:
     """Each row's position among the column's distinct values, in the order in which they first stand there."""
     import pyarrow.compute as pc
 
@@ -145,7 +145,7 @@ def certified(
         parts,
         rows.hashes,
         labels=rows.target if rows.classes else None,
-        groups=_codes(column) if column is not None and settings.way == "group" else None,
+        groups=codes_of(column) if column is not None and settings.way == "group" else None,
         times=column.to_numpy() if column is not None and settings.way == "time" else None,
         names=rows.names,
     )

@@ -7,12 +7,23 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from etude.errors import DataError, shown
-from etude.experiment import Data, Network, Train
+from etude.evaluation.decision import Decision
+from etude.experiment import Data, Network, Split, Train
 from etude.outcome import Outcome, Record, put_files
 from etude.private import shown_labels
 from etude.steps.clean import Cleaned
 from etude.steps.encode import Encodings, arrays
-from etude.steps.measuring import Measured, as_text, baseline, measured, methods, named, undefined
+from etude.steps.measuring import (
+    Measured,
+    as_text,
+    baseline,
+    groups_of,
+    measured,
+    methods,
+    named,
+    too_few_groups,
+    undefined,
+)
 from etude.steps.split import Parts, positions
 from etude.steps.train import Trained, part, trained_network
 from etude.steps.validate import Validated
@@ -30,6 +41,7 @@ class Tested:
     score: float | None
     baseline: float | None
     digest: str
+    decision: Decision
 
 
 def test(
@@ -43,8 +55,11 @@ def test(
     network: Network,
     settings: Train,
     seed: int,
+    split: Split,
 ) -> Outcome[Tested]:
-    """The test metrics with intervals beside the baseline's. ``validated`` is asked for so that it comes first."""
+    """The test metrics with intervals beside the baseline's. ``validated`` comes first and has decided everything;
+    where ``split`` is by group, intervals are those of drawing whole groups.
+    """
     from safetensors.numpy import save
 
     from etude import snapshot
@@ -62,17 +77,23 @@ def test(
             value=f"{len(known)} test rows without one",
             mend="split by: stratified keeps every label in train",
         )
-    rows = part(store, store.put(arrays(encoder, table.filter(known))))
+    encoded = store.put(arrays(encoder, table.filter(known), split))
+    rows, groups = part(store, encoded), groups_of(store, encoded)
     model = trained_network(store, encodings, trained, network, settings, seed)
     with inference.exact(settings.threads):
         outputs = inference.predict(model, rows.numbers, rows.categories).numpy()
     truth = rows.target.numpy()
-    found = measured(encoder.target, truth, outputs, seed)
-    floor = baseline(encoder.target, part(store, encodings.train).target.numpy(), truth, seed)
+    decision, private = validated.decision, data.private
+    found = measured(
+        encoder.target, truth, outputs, seed, decision, groups, trained.quantiles, private=private
+    )
+    learned = part(store, encodings.train).target.numpy()
+    floor = baseline(encoder.target, learned, truth, seed, groups, private=private)
     kept = store.put(save({"outputs": outputs}))
-    tested = Tested(kept, found.metrics[found.score].value, floor.metrics[found.score].value, kept.sha256)
+    score, least = (m.metrics[found.score].value for m in (found, floor))
+    tested = Tested(kept, score, least, kept.sha256, decision)
     unknown = int((~known).sum())
-    warnings = undefined(found, "test")
+    warnings = undefined(found, "test") + too_few_groups(groups, "test")
     if unknown:
         warnings += (f"{unknown} test rows have labels that train does not know; they are left out (E086)",)
     record = _record(store, encoder, found, floor, warnings, kept, private=data.private)

@@ -1,32 +1,47 @@
-"""Validate: what the best weights score on validation, and whether the network learned or memorised."""
+"""Validate: what the best weights score on validation, what that decides about answers, and the overfitting verdict."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
 
-from etude.experiment import Network, Train
+from etude.evaluation.decision import Decision
+from etude.experiment import Evaluate, Network, Train
 from etude.outcome import Outcome, Record
+from etude.steps.deciding import decided
 from etude.steps.encode import Encodings
-from etude.steps.measuring import as_text, measured, named, undefined
+from etude.steps.measuring import as_text, groups_of, measured, named, too_few_groups, undefined
 from etude.steps.train import Trained, part, trained_network
 from etude.store import Ref, Store
 from etude.verdicts import Verdict
 
+DEFAULTS = Evaluate()
+
 
 @dataclass(frozen=True)
 class Validated:
-    """The best weights' outputs on validation (safetensors) and the overfitting verdict."""
+    """The best weights' outputs on validation (safetensors), what they decided, and the overfitting verdict."""
 
     outputs: Ref
     score: float | None
     verdict: Verdict
+    decision: Decision
 
 
 def validate(
-    store: Store, encodings: Encodings, trained: Trained, network: Network, settings: Train, seed: int
+    store: Store,
+    encodings: Encodings,
+    trained: Trained,
+    network: Network,
+    settings: Train,
+    seed: int,
+    evaluate: Evaluate = DEFAULTS,
+    private: bool = False,
 ) -> Outcome[Validated]:
-    """Metrics of the best weights on validation with intervals, and the overfitting verdict."""
+    """Metrics of the best weights on validation with intervals, and the overfitting verdict.
+
+    Temperature, threshold and prediction intervals are decided here, on validation rows alone.
+    """
     from safetensors.numpy import save
 
     from etude.encoding.encoder import Encoder
@@ -35,19 +50,34 @@ def validate(
     from etude.training.fitting import Epoch
 
     rows = part(store, encodings.validation)
+    groups = groups_of(store, encodings.validation)
     model = trained_network(store, encodings, trained, network, settings, seed)
     with inference.exact(settings.threads):
         outputs = inference.predict(model, rows.numbers, rows.categories).numpy()
     target = Encoder.from_bytes(store.get(encodings.encoder)).target
-    found = measured(target, rows.target.numpy(), outputs, seed)
+    truth = rows.target.numpy()
+    decision, said, warned = decided(evaluate, target.task, outputs, truth, groups)
+    found = measured(target, truth, outputs, seed, decision, groups, trained.quantiles, private=private)
     history = [Epoch(**epoch) for epoch in json.loads(store.get(trained.history))]
     verdict = overfitting.judge(history, trained.best_epoch, len(rows.target))
-    validated = Validated(store.put(save({"outputs": outputs})), found.metrics[found.score].value, verdict)
+    validated = Validated(
+        store.put(save({"outputs": outputs})), found.metrics[found.score].value, verdict, decision
+    )
     record = Record(
-        metrics=named("validation/best_", found),
+        metrics=named("validation/best_", found) | _in_numbers(decision, target.scale),
         tags={"verdict.overfitting": verdict.verdict, "verdict.overfitting.sentence": verdict.sentence},
-        summary=f"{found.score} {as_text(found.metrics[found.score])}. {verdict.sentence}",
-        warnings=undefined(found, "validation"),
+        summary=". ".join((f"{found.score} {as_text(found.metrics[found.score])}", *said, verdict.sentence)),
+        warnings=warned + undefined(found, "validation") + too_few_groups(groups, "validation"),
         verdicts=(verdict,),
     )
     return Outcome(validated, record, validated.outputs.sha256)
+
+
+def _in_numbers(decision: Decision, unit: float) -> dict[str, float]:
+    """What was decided, as metrics; the interval's half width in the target's unit."""
+    found = {
+        "validate/temperature": decision.temperature if decision.temperature != 1 else None,
+        "validate/threshold": decision.threshold,
+        "validate/interval_half_width": None if decision.half_width is None else decision.half_width * unit,
+    }
+    return {name: value for name, value in found.items() if value is not None}
