@@ -50,7 +50,7 @@ def etude(debug: bool) -> None:
     etude ui                                shows the runs
 
     Exit codes: 0 done, 1 a fault of ours, 2 something for you to change, 3 training diverged, 5 disk full,
-    6 held by another process, 7 a negative verdict, 130 / 143 interrupted.
+    6 held by another process, 7 a negative verdict, 8 rows to predict have drifted, 130 / 143 interrupted.
     """
 
 
@@ -173,6 +173,39 @@ def verify(file: Path, data: Path | None, test: Path | None, diff: bool, as_json
     _print_json(answer, as_json)
     if not same:
         sys.exit(7)
+
+
+@etude.command()
+@click.argument("model")
+@click.argument("data")
+@click.option("-o", "--output", required=True, help="A name in .csv or .parquet, or - for standard output.")
+@click.option(
+    "--key", "keys", multiple=True, metavar="COLUMN", help="Stands before the answers; default: ids."
+)
+@click.option(
+    "--stop-on-drift", is_flag=True, help="Write nothing when the rows are unlike those of training."
+)
+@SET
+@JSON
+def predict(
+    model: str,
+    data: str,
+    output: str,
+    keys: tuple[str, ...],
+    stop_on_drift: bool,
+    overrides: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Answer the rows of DATA with MODEL: a run's id, models:/NAME@champion, models:/m-..., or a folder.
+
+    \b
+    etude predict 2cda5de7 new.csv -o answers.csv
+    etude predict models:/penguins@champion "2026/*.parquet" -o answers.parquet --stop-on-drift
+    """
+    from flows.predicting import predict_table
+
+    answer = predict_table(model, data, output, keys, overrides, stop_on_drift=stop_on_drift, as_json=as_json)
+    _print_json(answer, as_json and output != "-")
 
 
 @etude.command()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -49,15 +49,11 @@ def predict_stream(
     pieces: Iterable[pa.Table],
     writer: Writer,
     keys: Sequence[str] = (),
-    *,
-    stop_on_drift: bool = False,
-    on_rows: Callable[[int], None] = lambda rows: None,
 ) -> Predicted:
     """Answers every row of ``pieces`` in order; the bits do not depend on how the table is cut.
 
     Before the answers stand the columns ``keys``; without any those that the model knows as ids, and where the table
-    has none of these the number of the data row. Raises DataError E005 without rows, E044 for a column that is missing,
-    DriftError E043 after the last row when ``stop_on_drift`` and a column has drifted.
+    has none of these the number of the data row. Raises DataError E005 without rows, E044 for a column that is missing.
     """
     watch = Watch(model.profile, private=model.private) if model.profile else None
     found = _Found(model)
@@ -71,15 +67,9 @@ def predict_stream(
             watch.see(table)
         writer.write(_answered(model, piece, table, names, found.rows))
         found.rows += piece.num_rows
-        on_rows(found.rows)
     if names is None:
         raise DataError("E005", "there must be rows to predict", value="0 rows", mend="bring rows")
-    predicted = Predicted(
-        found.rows, names or (ROW,), tuple(watch.judged()) if watch else (), found.unreadable
-    )
-    if stop_on_drift:
-        refuse_drift(predicted)
-    return predicted
+    return Predicted(found.rows, names or (ROW,), tuple(watch.judged()) if watch else (), found.unreadable)
 
 
 def refuse_drift(predicted: Predicted) -> None:
