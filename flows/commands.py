@@ -94,6 +94,7 @@ def check_experiment(
     file: Path, overrides: tuple[str, ...], *, write_schema: Path | None = None, as_json: bool
 ) -> dict[str, Any]:
     """Collect to encode without a run: what the columns are, what the split and the network would be."""
+    from etude.networks.build import check_memory
     from etude.private import performed
     from etude.steps.clean import clean
     from etude.steps.collect import collect
@@ -101,6 +102,7 @@ def check_experiment(
     from etude.steps.split import split
     from etude.steps.train import built, chosen
     from etude.store import Store
+    from etude.training.devices import device_name
 
     experiment = experiment_file.load(file, overrides)
     check_source(experiment, file)
@@ -119,6 +121,8 @@ def check_experiment(
         parts = step(split, store, cleaned.outputs, data, experiment.split, experiment.seed)
         encoded = step(encode, store, cleaned.outputs, parts.outputs, data, experiment.split, experiment.seed)
         choice = chosen(encoded.outputs, experiment.network, experiment.train)
+        device_name(experiment.train.device)
+        check_memory(choice.network, encoded.outputs.sizes)
         network = built(encoded.outputs, experiment.network, experiment.train, experiment.seed)
         folds = _folds_described(store, experiment, cleaned.outputs, parts.outputs)
         columns = described_columns(store.get(collected.outputs.schema))

@@ -6,6 +6,7 @@ Scalars keep their text until the schema gives them a type, so that ``no`` as a 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -103,7 +104,8 @@ def _explained(errors: list[ErrorDetails], marks: dict[Place, str], where: str) 
     if first["type"] == "missing":
         return ExperimentError("E101", f"key '{name}' must be given", where=at, mend=_SMALLEST)
     message = first["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
-    message = message.partition(", unable to parse")[0]
+    message = re.sub(r"^\w+ should have", "must have", message)
+    message = re.split(r", unable to parse| after validation", message)[0]
     value = first["input"] if not isinstance(first["input"], dict) else None
     has_code = first["type"].startswith("E0")
     ours = has_code or first["type"] == "value_error"  # our own messages name the key already

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import torch
 from torch import nn
 
 from etude.errors import DataError, ExperimentError
@@ -21,6 +22,8 @@ HIDDEN = {
     "cnn": (32, 64),
 }
 DROPOUT, MEMBERS = 0.1, 16
+COPIES = 7
+"""Of the weights while a network trains: they, gradients, two moments, the best ones, an average, a checkpoint."""
 
 
 def build(settings: Network, sizes: Sizes, seed: int, sources: Mapping[str, str] | None = None) -> nn.Module:
@@ -39,6 +42,28 @@ def build(settings: Network, sizes: Sizes, seed: int, sources: Mapping[str, str]
     if ":" not in settings.kind or settings.init != "torch":
         initialise(network, settings.init, seed)
     return network.float()
+
+
+def check_memory(settings: Network, sizes: Sizes, free: int | None = None) -> None:
+    """Raises DataError E117 when training this network takes more memory than there is (``free`` bytes).
+
+    Counted before a single weight exists. A network of the user's own is not counted.
+    """
+    from etude.reading.memory import free_bytes
+
+    if ":" in settings.kind:
+        return
+    with torch.device("meta"):
+        parameters = sum(p.numel() for p in _built(settings, sizes, None).parameters())
+    needed, there = COPIES * 4 * parameters, free_bytes() if free is None else free
+    if needed > there:
+        raise DataError(
+            "E117",
+            "the network and its training must fit into memory",
+            where="network",
+            value=f"{parameters:,} parameters, about {needed / 2**30:.1f} GiB, of which {there / 2**30:.1f} are free",
+            mend="take fewer or narrower layers in network.hidden",
+        )
 
 
 def parameter_count(network: nn.Module) -> int:

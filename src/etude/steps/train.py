@@ -64,7 +64,7 @@ def train(
     checkpoints: Checkpoints | None = None,
     after_step: Callable[[], None] = no_reason_to_stop,
 ) -> Outcome[Trained]:
-    """The weights of the epoch with the lowest validation loss. Raises DivergedError E113, DataError E120.
+    """The weights of the epoch with the lowest validation loss. Raises DivergedError E113, DataError E117, E120.
 
     With ``checkpoints`` it goes on from the last one. What ``after_step`` raises ends the training after a
     checkpoint of that very step. ``on_warning`` hears of overfitting once, while it happens. Only epochs of this
@@ -72,6 +72,7 @@ def train(
     """
     from etude.evaluation.doctor import diagnose
     from etude.evaluation.overfitting import Watch, judge
+    from etude.networks.build import check_memory
     from etude.report.figures import learning_curve
     from etude.training import fitting as training
     from etude.training import weights
@@ -81,6 +82,7 @@ def train(
     from etude.training.team import Blueprint, gathered
 
     choice = chosen(encodings, network, settings)
+    check_memory(choice.network, encodings.sizes)
     asked, settings = settings, choice.train
     encodings = replace(encodings, outputs=outputs_of(settings, encodings.outputs))
     model = built(encodings, network, settings, seed)
