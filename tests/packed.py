@@ -30,7 +30,7 @@ def packed(e: Experiment, store: Store, folder: Path) -> Packaged:
     trained = train(store, encodings, e.network, e.train, e.seed).outputs
     validated = validate(store, encodings, trained, e.network, e.train, e.seed).outputs
     tested = open_test_set(
-        store, cleaned, parts, encodings, trained, validated, e.data, e.network, e.train, e.seed
+        store, cleaned, parts, encodings, trained, validated, e.data, e.network, e.train, e.seed, e.split
     ).outputs
     return package(
         store, collected, cleaned, parts, encodings, trained, tested, e.data, e.network, e.train
