@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from etude.errors import EtudeError
+from etude.files import disk_fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -324,6 +325,8 @@ def _guarded(command: Callable[[], Any], debug: bool) -> int:
     except SystemExit as error:
         return error.code if isinstance(error.code, int) else 1
     except Exception as error:
+        if fault := disk_fault(error):
+            return _fail(str(fault), fault.exit_code, debug, fault)
         told = f"E000 a fault of ours: {type(error).__name__}: {' '.join(str(error).split())[:300]}"
         return _fail(f"{told}; `etude --debug ...` shows where", 1, debug, error)
     return 0

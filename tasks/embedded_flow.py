@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 from prefect import Flow
 
 from etude.home import home
+from etude.place import check_place
 from tasks.prefect_api import prefect_api
 from tasks.progress import listener
 
@@ -18,7 +19,7 @@ R = TypeVar("R")
 
 def _whatever_prefect_says(flow: EmbeddedFlow[Any, Any], args: Any, kwargs: Any) -> Any:
     """What the flow's function gives or raises, also where Prefect's API went away meanwhile and hears of no end."""
-    from httpx import TransportError
+    from httpx import HTTPStatusError, TransportError
 
     ended: list[Callable[[], Any]] = []
 
@@ -36,7 +37,7 @@ def _whatever_prefect_says(flow: EmbeddedFlow[Any, Any], args: Any, kwargs: Any)
     called.fn = remembered
     try:
         return Flow.__call__(called, *args, **kwargs)
-    except TransportError as error:
+    except (TransportError, HTTPStatusError) as error:
         if not ended:
             raise
         listener().said(f"Prefect's API went away ({error}): the run has ended, Prefect does not know it")
@@ -63,6 +64,7 @@ class EmbeddedFlow(Flow[P, R]):
     if not TYPE_CHECKING:  # type checkers see the overloads of Flow
 
         def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+            check_place(home())
             with prefect_api(home() / "prefect", needed=False):
                 return _whatever_prefect_says(self, args, kwargs)
 

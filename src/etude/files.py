@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from etude.errors import DiskFullError, HeldError, InputError
+from etude.errors import DiskFullError, EtudeError, HeldError, InputError
+from etude.home import home
 
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 NOT_ALLOWED = {errno.EACCES, errno.EPERM, errno.EROFS}
@@ -104,3 +105,24 @@ def explained(error: OSError, path: Path) -> Exception:
             mend="set ETUDE_HOME",
         )
     return error
+
+
+def disk_fault(error: BaseException) -> EtudeError | None:
+    """E121 or E122 when ``error``, or what it came from, is a write that found no room or was not allowed: also where
+    another library did the writing.
+    """
+    seen: list[BaseException] = []
+    at: BaseException | None = error
+    while at is not None and at not in seen:
+        seen.append(at)
+        if isinstance(at, OSError) and at.errno in NO_ROOM | NOT_ALLOWED:
+            found = explained(at, Path(str(at.filename or home())))
+            return found if isinstance(found, EtudeError) else None
+        if "database or disk is full" in str(at):
+            found = explained(OSError(errno.ENOSPC, ""), home())
+            return found if isinstance(found, EtudeError) else None
+        if "attempt to write a readonly database" in str(at):
+            found = explained(OSError(errno.EROFS, os.strerror(errno.EROFS)), Path.cwd())
+            return found if isinstance(found, EtudeError) else None
+        at = at.__cause__ or at.__context__
+    return None

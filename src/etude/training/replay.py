@@ -17,6 +17,7 @@ from typing import Any
 
 from etude.errors import EtudeError
 from etude.experiment import digest_of
+from etude.files import explained
 from etude.sealed import sealed, unsealed
 
 FORMAT_VERSION = 2
@@ -57,10 +58,13 @@ class Replay:
         """Records after ``step`` go into a file of their own; those up to ``oldest`` may go."""
         self.close()
         path = self.folder / f"{step:012d}-{self._attempt:06d}.trace"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-        if os.fstat(self._file).st_size == 0:
-            os.write(self._file, sealed(self.head | {"surroundings": self.surroundings}) + b"\n")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+            if os.fstat(self._file).st_size == 0:
+                os.write(self._file, sealed(self.head | {"surroundings": self.surroundings}) + b"\n")
+        except OSError as error:
+            raise explained(error, path) from error
         self._mine = [mine for mine in self._mine if mine[1] != path] + [(step, path)]
         while len(self._mine) > 1 and self._mine[1][0] <= oldest:
             self._mine.pop(0)[1].unlink(missing_ok=True)
@@ -86,7 +90,10 @@ class Replay:
         if self._recorded:
             self._compare(key, values)
         record = RECORD.pack(*key, *values)
-        os.write(self._file, record + CHECKSUM.pack(zlib.crc32(record)))
+        try:
+            os.write(self._file, record + CHECKSUM.pack(zlib.crc32(record)))
+        except OSError as error:
+            raise explained(error, self.folder) from error
 
     def _compare(self, key: Key, values: tuple[float, float]) -> None:
         then = self._recorded.get(key)
