@@ -130,14 +130,19 @@ def init(data: str, target: str, overrides: tuple[str, ...], output: Path | None
 @click.argument("run_id")
 @click.option("--collect", is_flag=True, help="Read the source again and say which rows and columns changed.")
 @click.option("--diff", is_flag=True, help="Print what changed in the code since, as a unified diff.")
+@click.option("--env", "environment", is_flag=True, help="Make an environment with the run's packages first.")
 @JSON
-def rerun(run_id: str, collect: bool, diff: bool, as_json: bool) -> None:
+def rerun(run_id: str, collect: bool, diff: bool, environment: bool, as_json: bool) -> None:
     """Run RUN_ID again from what MLflow holds, and say whether it came out the same (else exit code 7).
 
     RUN_ID may be its first characters. IDENTICAL and WITHIN TOLERANCE end with exit code 0.
     """
-    from flows.rerunning import rerun_run
+    from flows.rerunning import rerun_in_environment, rerun_run
 
+    if environment:
+        given = {"--collect": collect, "--diff": diff, "--json": as_json}
+        flags = [flag for flag, is_given in given.items() if is_given]
+        sys.exit(rerun_in_environment(run_id, flags, as_json=as_json))
     answer, same = rerun_run(run_id, collect=collect, diff=diff, as_json=as_json)
     _print_json(answer, as_json)
     if not same:

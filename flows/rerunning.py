@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +37,32 @@ def rerun_run(run_id: str, *, collect: bool, diff: bool, as_json: bool) -> tuple
         found = rerun(run_id, collect)
     print_rerun(out, found, diff=diff)
     return found.as_json(), found.same
+
+
+def rerun_in_environment(run_id: str, arguments: Sequence[str], *, as_json: bool) -> int:
+    """The same command with ``arguments``, in an environment with the run's packages; its exit code."""
+    from tasks.run_ids import whole_run_id
+
+    run_id = whole_run_id(run_id)
+    from etude.environments import environment_of
+    from tasks.past import identity_of
+
+    out = console(json=as_json)
+    found = environment_of(identity_of(run_id), home() / "envs", lambda text: out.print(f"  {safe(text)}"))
+    for note in found.notes:
+        out.print(f"[yellow]note:[/yellow] {safe(note)}", soft_wrap=True)
+    out.print(f"  in {safe(str(found.folder))}", soft_wrap=True)
+    # Another release of Prefect has another database; a PYTHONPATH would bring this environment's packages along.
+    inner = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "VIRTUAL_ENV"))}
+    inner |= {"PREFECT_HOME": str(found.folder / "prefect"), "ETUDE_HOME": str(home())}
+    script = "from flows.cli import main; main()"
+    child = subprocess.Popen([str(found.python), "-c", script, "rerun", run_id, *arguments], env=inner)
+    try:
+        return child.wait()
+    except BaseException:
+        child.terminate()
+        child.wait()
+        raise
 
 
 def print_rerun(out: Console, found: Rerun, *, diff: bool) -> None:
