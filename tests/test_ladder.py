@@ -99,5 +99,13 @@ def test_only_likely_causes_are_named_when_there_are_some() -> None:
 
 def test_the_package_list_is_the_dependency_closure() -> None:
     found = packages()
-    assert {"torch", "prefect", "mlflow", "numpy", "sqlalchemy", "aiosqlite"} <= found.keys()
+    assert {
+        "rtdl-revisiting-models",
+        "torch",
+        "prefect",
+        "mlflow",
+        "numpy",
+        "sqlalchemy",
+        "aiosqlite",
+    } <= found.keys()
     assert not {"etude", "pytest", "hypothesis", "mypy"} & found.keys()

@@ -121,8 +121,22 @@ def packages(root: str = "etude") -> dict[str, str]:
     return dict(sorted(found.items()))
 
 
+def own_requirements() -> list[str] | None:
+    """What the checkout that we run from says that we need; None where we are installed. (The metadata of an editable
+    installation are those of the day on which it was made.)"""
+    import tomllib
+
+    import etude
+
+    path = Path(etude.__file__).parent.parent.parent / "pyproject.toml"
+    project = tomllib.loads(path.read_text())["project"] if path.is_file() else {}
+    return list(project["dependencies"]) if project.get("name") == "etude" else None
+
+
 def _version_and_needs(name: str) -> tuple[str, list[str]]:
     """Without parsing the long description, as importlib's own accessors do on each call."""
+    if name == "etude" and (needed := own_requirements()) is not None:
+        return distribution(name).version, needed
     head = (distribution(name).read_text("METADATA") or "").partition("\n\n")[0]
     fields = HeaderParser().parsestr(head)
     return fields["Version"], fields.get_all("Requires-Dist") or []

@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Mapping
 from importlib.metadata import distribution
 
+from etude.identity import own_requirements
 from etude.zips import zipped
 
 TYPED = ("etude/py.typed", "tasks/py.typed", "flows/py.typed")
@@ -28,7 +29,7 @@ def wheel_of(sources: Mapping[str, bytes]) -> bytes:
     files |= dict.fromkeys(TYPED, b"")
     info = f"etude-{us.version}.dist-info"
     files |= {
-        f"{info}/METADATA": (us.read_text("METADATA") or "").encode(),
+        f"{info}/METADATA": _metadata(us.read_text("METADATA") or "").encode(),
         f"{info}/entry_points.txt": (us.read_text("entry_points.txt") or "").encode(),
         f"{info}/WHEEL": KIND,
     }
@@ -47,6 +48,16 @@ def sources_in(members: Mapping[str, bytes]) -> dict[str, bytes]:
 def is_ours(name: str) -> bool:
     """A file of etude, tasks or flows."""
     return name.startswith(("src/etude/", "tasks/", "flows/"))
+
+
+def _metadata(recorded: str) -> str:
+    """With what the checkout needs today, where we run from one."""
+    needed = own_requirements()
+    if needed is None:
+        return recorded
+    head, _, description = recorded.partition("\n\n")
+    kept = [line for line in head.splitlines() if not line.startswith("Requires-Dist:") or "extra ==" in line]
+    return "\n".join([*kept, *(f"Requires-Dist: {need}" for need in needed), "", description])
 
 
 def _hash(content: bytes) -> str:
