@@ -14,6 +14,7 @@ from etude.outcome import Outcome
 from etude.private import performed
 from etude.steps.clean import clean
 from etude.steps.collect import Snapshot, collect
+from etude.steps.deciding import check_threshold
 from etude.steps.encode import encode
 from etude.steps.folds import folds
 from etude.steps.package import package
@@ -78,13 +79,14 @@ def run_steps(
     cleaned = step("clean", clean, collected, data, e.clean)
     parts = step("split", split, cleaned, data, dealt, e.seed)
     encodings = step("encode", encode, cleaned, parts, data, dealt, e.seed)
+    check_threshold(e.evaluate, encodings)
     trained = step("train", train, encodings, e.network, e.train, e.seed)
-    validated = step("validate", validate, encodings, trained, e.network, e.train, e.seed)
+    learned = (encodings, trained, e.network, e.train, e.seed)
+    validated = step("validate", validate, *learned, e.evaluate, data.private)
     if e.split.folds:
         network = chosen(encodings, e.network, e.train).network
         step("folds", folds, cleaned, parts, data, e.split, network, trained.settings, e.seed)
-    tested = step(
-        "test", test, cleaned, parts, encodings, trained, validated, data, e.network, e.train, e.seed
-    )
-    step("register", package, collected, encodings, trained, tested, data, e.network, e.train)
+    parts_of = (cleaned, parts, encodings, trained)
+    tested = step("test", test, *parts_of, validated, data, e.network, e.train, e.seed, dealt)
+    step("register", package, collected, *parts_of, tested, data, e.network, e.train)
     return Whole(outcomes)
