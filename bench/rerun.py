@@ -46,14 +46,21 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="etude-rerun-") as temporary:
         folder = Path(temporary)
         write_tables(folder)
-        found = changes(folder, given.package) if given.changes else rounds(folder, given)
+        if given.changes:
+            keep({"changes": changes(folder, given.package)})
+        else:
+            rounds(folder, given)
+    print(RESULT.read_text())
+
+
+def keep(found: dict[str, Any]) -> None:
+    """Beside what the other half of this bench found."""
     kept = json.loads(RESULT.read_text()) if RESULT.exists() else {}
     RESULT.write_text(json.dumps({**kept, **found}, indent=1) + "\n")
-    print(json.dumps(found, indent=1))
 
 
-def rounds(folder: Path, given: argparse.Namespace) -> dict[str, Any]:
-    """One process runs every experiment, then one process a round runs all of them again."""
+def rounds(folder: Path, given: argparse.Namespace) -> None:
+    """One process runs every experiment, then one process a round runs all of them again; kept after each round."""
     from etude.identity import fingerprint
 
     names = given.experiments.split(",")
@@ -62,19 +69,18 @@ def rounds(folder: Path, given: argparse.Namespace) -> dict[str, Any]:
     verdicts = []
     for i in range(given.rounds):
         verdicts += within(folder, {"do": "rerun", "runs": first})
-        print(f"round {i + 1}: {time.monotonic() - started:,.0f} s", flush=True)
-    said = {word: sum(v["verdict"] == word for v in verdicts) for word in {v["verdict"] for v in verdicts}}
-    return {
-        "reruns": {
+        words = sorted({v["verdict"] for v in verdicts})
+        found = {
             "experiments": names,
             "reruns": len(verdicts),
-            "verdicts": said,
+            "verdicts": {word: sum(v["verdict"] == word for v in verdicts) for word in words},
             "not identical": [v for v in verdicts if v["verdict"] != "IDENTICAL"],
             "stages compared": sum(v["stages"] for v in verdicts),
             "seconds": round(time.monotonic() - started),
             "fingerprint": fingerprint(),
         }
-    }
+        keep({"reruns": found})
+        print(f"round {i + 1}: {found['verdicts']}, {found['seconds']} s", flush=True)
 
 
 def within(folder: Path, task: dict[str, Any]) -> Any:
