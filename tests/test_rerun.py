@@ -182,6 +182,7 @@ def test_one_line_of_a_helper_is_named_with_its_diff_and_the_recorded_instructio
 ) -> None:
     for folder in ("src", "tasks", "flows"):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
     helper = tmp_path / "src/etude/encoding/numbers.py"
     helper.write_text(helper.read_text().replace("SOFT_BOUND = 4.0", "SOFT_BOUND = 3.0"))
     told = etude_elsewhere(tmp_path, "rerun", run_id[:8], "--json", "--diff", **{CAPABILITY: "default"})
