@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -9,10 +10,14 @@ import torch
 from torch import nn
 
 from etude.evaluation.doctor import diagnose
-from etude.evaluation.overfitting import Watch
+from etude.evaluation.overfitting import Watch, judge
+from etude.experiment import Network
+from etude.networks.build import build
+from etude.networks.sizes import Sizes
 from etude.training import fitting
 from etude.training.fitting import Part
 from etude.training.vitals import Start, Vitals, vitals
+from etude.verdicts import Verdict
 from tests.test_training import bits, built, fitted, table
 
 
@@ -173,5 +178,83 @@ def test_gradients_vanish_below_a_ten_thousandth(first, ailments):
 
 
 def test_a_rate_is_too_low_only_where_nothing_stopped_the_training_early():
-    assert told_of(moved=0.001) == {"learning rate too low"}
-    assert told_of(moved=0.001, stopped="patience") == set()
+    assert told_of(moved=0.01) == {"learning rate too low"}
+    assert told_of(moved=0.01, stopped="patience") == set()
+    assert told_of(moved=0.001, stopped="patience") == {"learning rate too low"}, "the weights stood still"
+    assert "learning rate too low" not in told_of(moved=0.001, stopped="patience", dead={"blocks.1": 1.0})
+
+
+def of_kind(kind: str, **more) -> nn.Module:
+    sizes = Sizes(6, (4,), 2, "classification", embedded=tuple(range(6)))
+    return build(Network(kind=kind, hidden=None if kind == "linear" else (16,), **more), sizes, 0)
+
+
+@pytest.mark.parametrize("kind", ["mlp", "tabm", "resnet", "ft_transformer", "linear"])
+def test_no_kind_of_network_is_accused_for_how_it_is_built(kind):
+    fit = fitted(of_kind(kind), epochs=6, learning_rate=0.01, batch_size=32)
+    assert found(fit) == {}
+
+
+def test_a_sentence_tells_only_what_there_was_to_look_at():
+    linear = fitted(of_kind("linear"), epochs=6, learning_rate=0.01)
+    told = diagnose(linear.history, linear.vitals, stopped="epochs", learning_rate=0.01)
+    assert told.sentence == "Healthy: gradients flow, no loss spikes, every input is used."
+    calm = replace(linear.vitals, start_gradients={"head.weight": 1.0}, columns=129)
+    told = diagnose(linear.history, calm, stopped="epochs", learning_rate=0.01)
+    assert told.sentence == "Healthy: no loss spikes."
+
+
+def test_gradients_vanish_only_where_all_of_the_first_weights_have_next_to_none():
+    """An attention's queries have none while every token weighs the same."""
+    weak, flowing = {"queries": 1e-6, "values": 1e-2}, {"middle": 0.1, "ffn": 0.1, "out": 0.1, "last": 1.0}
+    assert told_of(start_gradients={**weak, **flowing}) == set()
+    assert told_of(start_gradients={**weak, "values": 1e-6, **flowing}) == {"vanishing gradients"}
+
+
+def rate_told(*losses: float, constant: float | None = 0.7) -> str:
+    epochs = [
+        SimpleNamespace(epoch=n, train_loss=loss, gradient_norm=1.0, loss_spikes=0, constant_loss=constant)
+        for n, loss in enumerate(losses, 1)
+    ]
+    seen = Vitals(0.7, {"first": 1.0, "last": 1.0}, {}, 1.0, 0.5, (), 4)
+    verdict = diagnose(epochs, seen, stopped="epochs", learning_rate=0.01)
+    told = {f["ailment"]: f["evidence"] for f in verdict.evidence["findings"]}
+    return told.get("learning rate too high", "")
+
+
+def test_steps_that_are_too_large_show_in_train_loss():
+    assert rate_told(20, 1, 0.5, 0.4, 0.35, 0.3) == "train loss was 0.7 at the start and 20 after epoch 1"
+    assert "rose and fell by 0.1" in rate_told(0.6, 0.5, 0.6, 0.5, 0.6, 0.5)
+    assert rate_told(0.6, 0.45, 0.46, 0.48, 0.5, 0.53, 0.56, 0.6, 0.64, 0.69).endswith(
+        "is 0.69 at the end, no better than a constant's"
+    )
+    assert rate_told(0.75, 0.8, 0.75, 0.72, 0.72).endswith(
+        "rose to 0.8 and never was better than a constant's"
+    )
+
+
+def test_a_train_loss_that_falls_and_then_wanders_near_nothing_is_no_sign_of_a_high_rate():
+    assert rate_told(0.5, 0.2, 0.05, 0.01, 0.02, 0.005, 0.015, 0.004, 0.016, 0.003) == ""
+    assert rate_told(0.7, 0.69, 0.68, 0.69, 0.68) == ""
+
+
+def test_a_warning_that_the_whole_training_does_not_bear_out_is_taken_back():
+    said: list[str] = []
+    validation = table(300, seed=1)
+    watch = Watch(len(validation), said.append)
+    train = table(60)
+    noisy = Part(train.numbers, train.categories, train.target.flip(0))
+    fit = fitted(
+        built(dropout=0), noisy, validation, epochs=40, learning_rate=0.01, batch_size=16, hear=watch.heard
+    )
+    verdict = judge(fit.history, fit.best_epoch, len(validation))
+    onset = verdict.evidence["onset_epoch"]
+    assert said == [f"is overfitting since epoch {onset}, and still trains"]
+    watch.ended(verdict)
+    assert len(said) == 1, "the verdict says the same"
+    watch.ended(Verdict("overfitting", "healthy", "", {"onset_epoch": None}))
+    assert said[1:] == [f"turned out healthy in the end, not overfitting since epoch {onset}"]
+    watch.ended(Verdict("overfitting", "overfitting", "", {"onset_epoch": 39}))
+    assert said[2:] == [
+        f"turned out overfitting since epoch 39 in the end, not overfitting since epoch {onset}"
+    ]

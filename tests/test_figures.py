@@ -192,3 +192,16 @@ def test_long_labels_are_broken_into_lines_and_not_cut() -> None:
     assert [" ".join(label.split("\n")) for label in found] == names
     assert max(len(line) for label in found for line in label.split("\n")) <= 24
     assert safe_labels(["x" * 100], 24, lines=2)[0].replace("\n", "") == "x" * 47 + "…"
+
+
+def test_the_loss_scale_is_validations_so_that_its_rise_beside_known_train_rows_is_seen() -> None:
+    from matplotlib.figure import Figure
+
+    from etude.report.figures import _loss_scale
+
+    for validation, scale in (([1.2, 1.0, 2.0], "linear"), ([9.0, 0.5, 0.1], "log")):
+        axes = Figure().subplots()
+        axes.plot([1, 2, 3], [1.0, 0.01, 0.0001])
+        axes.plot([1, 2, 3], validation)
+        _loss_scale(axes, validation)
+        assert axes.get_yscale() == scale

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from etude.verdicts import Verdict
 
@@ -15,9 +16,12 @@ VANISHING, EXPLODING = 1e-4, 1e3  # first weights' gradients over the last's, be
 GROWN = 30.0  # an epoch's gradients over the lowest before it
 CONSTANT = 1e-3  # spread of the outputs over rows: logits, or parts of the target's standard deviation
 MANY_SPIKES = 3
-BARELY_MOVED = 0.02  # weights' way over their norm
+BARELY_MOVED, STOOD_STILL = 0.02, 0.002  # weights' way over their norm
 HARDLY_FELL = 0.1  # of the loss before the first step
-RISES, LEAST_RISE = 0.3, 0.1  # share of the epochs in which train loss rose by this much
+# Of the loss at the start, or a constant's where that is higher: thrown above it, restless in the mean over epochs,
+# risen above it without having learned. Of a constant's loss: what counts as learned, and as nothing.
+THROWN, RESTLESS, DISTURBED = 1.7, 0.045, 1.1
+LEARNED, NOTHING = 0.9, 0.97
 
 Ailment = Literal[
     "dead units", "vanishing gradients", "exploding gradients", "constant output", "loss spikes",
@@ -55,6 +59,8 @@ class Vitals(Protocol):
     def unused(self) -> Sequence[int]: ...
     @property
     def columns(self) -> int: ...
+    @property
+    def looked_for_unused(self) -> bool: ...
 
 
 @dataclass(frozen=True)
@@ -81,15 +87,21 @@ def diagnose(
         *_of_losses(history, vitals, stopped, learning_rate),
     ]
     if not found:
-        dead = max(vitals.dead.values(), default=0.0)
-        sentence = (
-            f"Healthy: at most {100 * dead:.0f} % dead units in a layer, gradients flow, no loss spikes, every input "
-            f"is used."
-        )
-        return Verdict("doctor", "healthy", sentence, {"findings": []})
+        return Verdict("doctor", "healthy", f"Healthy: {', '.join(_looked_at(vitals))}.", {"findings": []})
     told = "; ".join(f"{f.ailment} ({f.evidence}): {f.remedy}" for f in found)
     evidence: dict[str, Any] = {"findings": [asdict(f) for f in found]}
     return Verdict("doctor", "ailing", f"{told[0].upper()}{told[1:]}.", evidence)
+
+
+def _looked_at(vitals: Vitals) -> Iterator[str]:
+    """What was found sound, of what there was to look at: a linear model has no units that could die."""
+    if vitals.dead:
+        yield f"at most {100 * max(vitals.dead.values()):.0f} % dead units in a layer"
+    if len(vitals.start_gradients) > 1:
+        yield "gradients flow"
+    yield "no loss spikes"
+    if vitals.looked_for_unused:
+        yield "every input is used"
 
 
 def _of_units(vitals: Vitals, columns: Sequence[str]) -> Iterator[Finding]:
@@ -117,27 +129,57 @@ def _of_units(vitals: Vitals, columns: Sequence[str]) -> Iterator[Finding]:
 
 
 def _of_gradients(history: Sequence[Epoch], vitals: Vitals) -> Iterator[Finding]:
-    sizes = list(vitals.start_gradients.values())
-    ratio = sizes[0] / sizes[-1] if len(sizes) > 1 and sizes[-1] > 0 else 1.0
-    if ratio < VANISHING:
+    weakest, strongest = _first_over_last(vitals)
+    if strongest < VANISHING:
         yield Finding(
             "vanishing gradients",
-            f"before the first step those of the first weights are {ratio:.1g} times the last's",
+            f"before the first step those of the first weights are {strongest:.1g} times the last's",
             "try fewer layers, network.kind: resnet or another network.init",
         )
     norms = np.array([e.gradient_norm for e in history])
     grown = norms / np.minimum.accumulate(norms).clip(min=1e-12)
     worst = int(grown.argmax()) if len(grown) else 0
-    if ratio > EXPLODING:
-        yield _exploding(f"before the first step those of the first weights are {ratio:.2g} times the last's")
+    if weakest > EXPLODING:
+        yield _exploding(
+            f"before the first step those of the first weights are {weakest:.2g} times the last's"
+        )
     elif len(grown) and grown[worst] > GROWN and norms[worst] > 10:
         yield _exploding(
             f"they grew {grown[worst]:.0f}-fold to {norms[worst]:.3g} in epoch {history[worst].epoch}"
         )
 
 
+def _first_over_last(vitals: Vitals) -> tuple[float, float]:
+    """The smallest and the largest gradient in the first third of the weights, over the last's: a single matrix may
+    have next to none in a sound network, as an attention's queries do while every token weighs the same.
+    """
+    sizes = list(vitals.start_gradients.values())
+    if len(sizes) < 2 or sizes[-1] <= 0:
+        return 1.0, 1.0
+    first = sizes[: -(-len(sizes) // 3)]
+    return min(first) / sizes[-1], max(first) / sizes[-1]
+
+
 def _exploding(evidence: str) -> Finding:
     return Finding("exploding gradients", evidence, "try train.clip_norm: 1 and a smaller learning rate")
+
+
+def _thrown_about(losses: NDArray[np.float64], start: float, constant: float | None) -> str:
+    """What steps that are too large do to train loss; empty where they did not. Nothing is learned at a constant's
+    loss; the highest of the two is where a training comes from.
+    """
+    constant = start if constant is None else constant
+    level, learned = max(start, constant), losses.min() < LEARNED * constant
+    came = f"train loss was {start:.3g} at the start"
+    if losses.max() > THROWN * level:
+        return f"{came} and {losses.max():.3g} after epoch {losses.argmax() + 1}"
+    if len(losses) > 3 and np.maximum(np.diff(losses), 0).mean() > RESTLESS * level:
+        return f"{came}, and rose and fell by {np.abs(np.diff(losses)).mean():.2g} from epoch to epoch"
+    if learned and losses[-1] > NOTHING * constant:
+        return f"{came}, fell to {losses.min():.3g} and is {losses[-1]:.3g} at the end, no better than a constant's"
+    if losses.min() > NOTHING * constant and losses.max() > DISTURBED * level:
+        return f"{came}, rose to {losses.max():.3g} and never was better than a constant's"
+    return ""
 
 
 def _of_losses(
@@ -146,28 +188,20 @@ def _of_losses(
     losses = np.array([e.train_loss for e in history])
     spikes = sum(e.loss_spikes for e in history)
     lower, higher = learning_rate / 10, learning_rate * 10
-    rises = float(np.mean(losses[1:] > (1 + LEAST_RISE) * losses[:-1])) if len(losses) > 3 else 0.0
-    above_start = losses.min() < vitals.start_loss / 2 and rises > RISES and losses[-1] > 2 * losses.min()
-    if losses.min() > 1.02 * vitals.start_loss or above_start:
-        yield Finding(
-            "learning rate too high",
-            f"train loss was {vitals.start_loss:.3g} at the start, {losses.min():.3g} at its lowest and "
-            f"{losses[-1]:.3g} at the end, and rose in {100 * rises:.0f} % of the epochs",
-            f"try {lower:.2g}",
-        )
+    thrown = _thrown_about(losses, vitals.start_loss, getattr(history[0], "constant_loss", None))
+    if thrown and vitals.moved >= BARELY_MOVED:
+        yield Finding("learning rate too high", thrown, f"try {lower:.2g}")
     elif spikes >= MANY_SPIKES:
         yield Finding(
             "loss spikes",
-            f"{spikes} steps had over three times the usual loss and more than the first",
+            f"{spikes} steps had over three times the usual loss and over twice the first",
             f"try train.clip_norm: 1, warm-up, or a learning rate of {lower:.2g}",
         )
     fell = (vitals.start_loss - losses[-1]) / vitals.start_loss if vitals.start_loss > 0 else 1.0
-    if (
-        vitals.moved < BARELY_MOVED
-        and fell < HARDLY_FELL
-        and stopped != "patience"
-        and losses[-1] <= losses[0]
-    ):
+    hardly = fell < HARDLY_FELL and stopped != "patience" and losses[-1] <= losses[0]
+    # Where outputs could have moved and weights did not, a loss that wanders is that of batch norm's statistics.
+    alive = vitals.spread >= CONSTANT and max(vitals.dead.values(), default=0.0) <= MOSTLY_DEAD
+    if vitals.moved < BARELY_MOVED and (hardly or (alive and vitals.moved < STOOD_STILL)):
         yield Finding(
             "learning rate too low",
             f"the weights moved by {100 * vitals.moved:.2g} % and train loss fell by {100 * max(fell, 0):.1f} %",

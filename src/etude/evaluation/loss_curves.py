@@ -1,7 +1,8 @@
 """A training's losses by epoch in the few numbers that tell learning from memorising.
 
 Levels are medians over strips of epochs, since single epochs jump; Prechelt 1998 ("Early stopping - but when?") judges
-by strips too, and by how far validation loss has risen above its lowest, his generalisation loss.
+by strips too, and by how far validation loss has risen above its lowest, his generalisation loss. Ours is measured by
+what was learned, the way from a constant's loss to the lowest, and by its standard error over the rows.
 """
 
 from __future__ import annotations
@@ -13,10 +14,16 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from etude.evaluation import row_errors
+
 STRIP = 5  # epochs, Prechelt's k
-LEAST_RISE = 0.05  # of the lowest validation loss: Prechelt's GL of 5 %
-LEAST_RISE_OF_DESCENT = 0.02
-NO_SKILL = {"roc_auc": 0.6, "r2": 0.05}  # at most this on train and validation: nothing was learned
+SURE = 2.0  # standard errors by which validation loss must have risen
+LOST = 0.15  # of what was learned, for the rise to matter
+SURE_OF_GAP = 3.0  # standard errors between train and validation loss
+KEPT_BACK = 2.0  # a gap of this many times what was learned: less than a third of it carries over
+MEMORISED = 0.05  # of a constant's loss: the train rows are known by heart
+FAR_APART = 0.1  # of accuracy or R2, between train and validation
+NO_SKILL = 0.03  # of a constant's loss: who is not better by more has learned nothing
 
 Curve = NDArray[np.float64]
 
@@ -34,6 +41,8 @@ class Epoch(Protocol):
     def train(self) -> Mapping[str, float | None]: ...
     @property
     def validation(self) -> Mapping[str, float | None]: ...
+
+    # Optional, as in etude.training.epoch: constant_loss and errors.
 
 
 @dataclass(frozen=True)
@@ -53,26 +62,53 @@ class Curves:
     train_at_level: float
     train_end: float
     recent_fall: float
-    jitter: float  # what chance alone makes of the difference between two levels
-    rows: int
+    jitter: float  # what chance alone makes of the difference between two levels, epoch by epoch
+    rise_error: (
+        float  # the standard error over the rows, of the rise and of the gap between train and validation
+    )
+    gap_error: float
+    constant: float  # validation loss without any learning, or as it was at its highest before the turn
+    constant_known: bool
     score: str
     train_score: Curve
     validation_score: Curve
-    skilled: tuple[bool, bool]  # train, validation: better than a constant
+    score_error: float  # of the difference between the scores of two epochs
+    score_noise: float  # the standard error of one
 
     @property
     def rise(self) -> float:
         return self.end - self.lowest
 
     @property
+    def learned(self) -> float:
+        """How far validation loss came down from a constant's; 0 where it never was lower."""
+        return max(0.0, self.constant - self.lowest)
+
+    @property
     def rises(self) -> bool:
-        """Validation loss ended above its lowest by more than chance, and by enough to matter."""
-        return (
-            self.rise > self.jitter
-            # A row's loss is about as large as it varies, so that the mean of n is uncertain by 1 / sqrt(n).
-            and self.rise > max(LEAST_RISE, self.rows**-0.5) * self.lowest
-            and self.rise > LEAST_RISE_OF_DESCENT * self.descent
-        )
+        """Validation loss ended above its lowest: by more than chance (of epochs, of rows), by enough to matter."""
+        return self.rise > max(self.jitter, SURE * self.rise_error, LOST * self.learned)
+
+    @property
+    def gap(self) -> float:
+        return self.end - self.train_end
+
+    @property
+    def keeps_back(self) -> bool:
+        """Most of what was learned of the train rows does not carry over to validation: by the losses, or by the
+        scores once the train rows are known by heart (or validation is no better than a constant).
+        """
+        if self.gap <= SURE_OF_GAP * self.gap_error:
+            return False
+        by_heart = self.train_end < MEMORISED * self.constant or self.skilled == (True, False)
+        far = self.train_score[-1] - self.validation_score[-1] > max(FAR_APART, 2 * self.score_noise)
+        return bool(by_heart and far) or (self.constant_known and self.gap > KEPT_BACK * self.learned)
+
+    @property
+    def skilled(self) -> tuple[bool, bool]:
+        """Train, validation: better than a constant."""
+        least = self.constant * (1 - NO_SKILL) if self.constant > 0 else self.constant
+        return self.train_end < least, self.lowest < least
 
     @property
     def onset(self) -> int:
@@ -83,15 +119,6 @@ class Curves:
     def cost(self) -> float:
         """Validation score of the kept epoch less the last one's; NaN where either is undefined."""
         return float(self.validation_score[self.best] - self.validation_score[-1])
-
-    @property
-    def score_noise(self) -> float:
-        """Half the width of a 95 % interval of the kept epoch's validation score."""
-        value = self.validation_score[self.best]
-        if self.score == "accuracy":
-            return 1.96 * float(np.sqrt(value * (1 - value) / self.rows))
-        # Normal errors: the mean square and the variance each have a relative error of sqrt(2 / rows).
-        return 1.96 * float(2 * (1 - value) / np.sqrt(self.rows))
 
 
 def curves_of(history: Sequence[Epoch], best_epoch: int, rows: int) -> Curves:
@@ -111,8 +138,9 @@ def curves_of(history: Sequence[Epoch], best_epoch: int, rows: int) -> Curves:
     # A curve that is lowest in its last strip has not risen: while it falls steeply, that strip's median lies above.
     end = float(smooth.min() if turn >= len(epochs) - strip else np.median(validation[-strip:]))
     fifth = max(1, len(epochs) // 5)
+    errors = row_errors.of_end(history[-strip:], rows)
+    constant = getattr(history[-1], "constant_loss", None)
     score = "accuracy" if "accuracy" in history[0].validation else "r2"
-    skill = "roc_auc" if score == "accuracy" else "r2"
     return Curves(
         epochs=epochs,
         best=best,
@@ -128,14 +156,15 @@ def curves_of(history: Sequence[Epoch], best_epoch: int, rows: int) -> Curves:
         train_end=float(np.median(train[-strip:])),
         recent_fall=float(smooth[-1 - strip // 2 - fifth]) - end,
         jitter=jitter,
-        rows=rows,
+        rise_error=errors.rise,
+        gap_error=errors.gap,
+        constant=float(validation[: turn + 1].max()) if constant is None else constant,
+        constant_known=constant is not None,
         score=score,
         train_score=_scores([e.train for e in history], score),
         validation_score=_scores([e.validation for e in history], score),
-        skilled=(
-            not np.fmax.reduce(_scores([e.train for e in history], skill)) <= NO_SKILL[skill],
-            not _scores([e.validation for e in history], skill)[best] <= NO_SKILL[skill],
-        ),
+        score_error=errors.score,
+        score_noise=row_errors.of_score(history[best].validation, rows),
     )
 
 

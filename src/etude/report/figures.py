@@ -38,9 +38,16 @@ Floats = NDArray[np.float64]
 
 
 def learning_curve(
-    history: Sequence[Epoch], *, best_epoch: int, onset: int | None = None, title: str = ""
+    history: Sequence[Epoch],
+    *,
+    best_epoch: int,
+    onset: int | None = None,
+    verdict: str = "overfitting",
+    title: str = "",
 ) -> bytes:
-    """Train and validation loss by epoch above, their score below; the kept epoch and the onset are marked."""
+    """Train and validation loss by epoch above, their score below; the kept epoch is marked, and the epochs from
+    ``onset`` on with the ``verdict`` on them. Around validation loss lies what its rows leave open (95 %).
+    """
     score = "accuracy" if history and "accuracy" in history[0].validation else "r2"
 
     def draw(figure: Figure) -> None:
@@ -48,11 +55,12 @@ def learning_curve(
         _pair(above, history, [e.train_loss for e in history], [e.validation_loss for e in history])
         _pair(below, history, _scores([e.train for e in history], score),
               _scores([e.validation for e in history], score))  # fmt: skip
-        _loss_scale(above)
+        _loss_scale(above, [e.validation_loss for e in history])
+        _open_range(above, history)
         above.set_ylabel("loss")
         below.set_ylabel("accuracy" if score == "accuracy" else "R²")
         _epoch_axis(below, history)
-        _mark(above, below, history, best_epoch, onset)
+        _mark(above, below, history, best_epoch, onset, verdict)
         figure.align_ylabels()
         figure.legend(
             *above.get_legend_handles_labels(),
@@ -141,21 +149,37 @@ def _epoch_axis(axes: Axes, history: Sequence[Epoch]) -> None:
         axes.set_xlim(history[0].epoch - 0.5, history[-1].epoch + 0.5)
 
 
-def _loss_scale(axes: Axes) -> None:
-    values = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in axes.get_lines()])
-    positive = values[np.isfinite(values)]
-    if len(positive) and positive.min() > 0 and positive.max() / positive.min() > LOGARITHMIC_FROM:
+def _loss_scale(axes: Axes, validation: Sequence[float]) -> None:
+    """By validation's range: on a scale wide enough for train rows known by heart, its rise would look level."""
+    values = np.asarray(validation, dtype=float)
+    values = values[np.isfinite(values)]
+    drawn = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in axes.get_lines()])
+    if len(values) and np.nanmin(drawn) > 0 and values.max() / values.min() > LOGARITHMIC_FROM:
         axes.set_yscale("log")
         axes.minorticks_off()
     short_ticks(axes.yaxis)
 
 
-def _mark(above: Axes, below: Axes, history: Sequence[Epoch], best_epoch: int, onset: int | None) -> None:
+def _open_range(axes: Axes, history: Sequence[Epoch]) -> None:
+    """Two standard errors to both sides, where epochs know them; the scale stays that of the losses."""
+    errors = [getattr(e, "errors", {}).get("validation_loss", np.nan) for e in history]
+    loss, reach = np.array([e.validation_loss for e in history]), 1.96 * np.array(errors)
+    if np.isfinite(reach).any():
+        limits = axes.get_ylim()
+        axes.fill_between(
+            [e.epoch for e in history], loss - reach, loss + reach, color=VERMILION, alpha=0.15, linewidth=0
+        )
+        axes.set_ylim(limits)
+
+
+def _mark(
+    above: Axes, below: Axes, history: Sequence[Epoch], best_epoch: int, onset: int | None, verdict: str
+) -> None:
     last = history[-1].epoch if history else best_epoch
     for axes in (above, below):
         if onset is not None:
             axes.axvspan(onset, last + 0.5, color=ORANGE, alpha=0.16, linewidth=0,
-                         label=f"overfitting from epoch {onset} on")  # fmt: skip
+                         label=f"{verdict} from epoch {onset} on")  # fmt: skip
         axes.axvline(best_epoch, color=GREEN, linewidth=1.4, linestyle=":", label=f"kept: epoch {best_epoch}")
 
 

@@ -67,8 +67,8 @@ def train(
     """The weights of the epoch with the lowest validation loss. Raises DivergedError E113, DataError E117, E120.
 
     With ``checkpoints`` it goes on from the last one. What ``after_step`` raises ends the training after a
-    checkpoint of that very step. ``on_warning`` hears of overfitting once, while it happens. Only epochs of this
-    attempt are announced; the record has the points of all of them.
+    checkpoint of that very step. ``on_warning`` hears of overfitting once, while it happens, and at the end where the
+    verdict on all epochs is another. Only epochs of this attempt are announced; the record has the points of all.
     """
     from etude.evaluation.doctor import diagnose
     from etude.evaluation.overfitting import Watch, judge
@@ -79,6 +79,7 @@ def train(
     from etude.training.losses import median_first
     from etude.training.objective import outputs_of
     from etude.training.recipe import Recipe
+    from etude.training.stopping import monitored
     from etude.training.team import Blueprint, gathered
 
     choice = chosen(encodings, network, settings)
@@ -87,7 +88,7 @@ def train(
     encodings = replace(encodings, outputs=outputs_of(settings, encodings.outputs))
     model = built(encodings, network, settings, seed)
     validation = part(store, encodings.validation)
-    watch = Watch(len(validation.target), on_warning)
+    watch = Watch(len(validation.target), on_warning, lambda epoch: monitored(epoch, choice.train.monitor))
 
     def heard(epoch: Epoch) -> None:
         on_epoch(epoch, points_of(epoch, encodings.unit))
@@ -129,9 +130,14 @@ def train(
         ),
         quantiles=median_first(settings.quantiles) if settings.loss == "quantile" else (),
     )
-    verdict = judge(fitted.history, fitted.best_epoch, len(validation.target))
-    onset = verdict.evidence.get("onset_epoch")
-    figure = learning_curve(fitted.history, best_epoch=fitted.best_epoch, onset=onset)
+    verdict = judge(fitted.history, fitted.best_epoch, len(validation.target), choice.network, choice.train)
+    watch.ended(verdict)
+    figure = learning_curve(
+        fitted.history,
+        best_epoch=fitted.best_epoch,
+        onset=verdict.evidence.get("onset_epoch"),
+        verdict=verdict.verdict,
+    )
     return Outcome(trained, _record(store, asked, trained, fitted, points, figure, choice), trained.digest)
 
 

@@ -11,7 +11,7 @@ from etude.outcome import Outcome, Record
 from etude.steps.deciding import decided
 from etude.steps.encode import Encodings
 from etude.steps.measuring import as_text, groups_of, measured, named, too_few_groups, undefined
-from etude.steps.train import Trained, part, trained_network
+from etude.steps.train import Trained, chosen, part, trained_network
 from etude.store import Ref, Store
 from etude.verdicts import Verdict
 
@@ -59,12 +59,13 @@ def validate(
     decision, said, warned = decided(evaluate, target.task, outputs, truth, groups)
     found = measured(target, truth, outputs, seed, decision, groups, trained.quantiles, private=private)
     history = [Epoch(**epoch) for epoch in json.loads(store.get(trained.history))]
-    verdict = overfitting.judge(history, trained.best_epoch, len(rows.target))
+    choice = chosen(encodings, network, settings)
+    verdict = overfitting.judge(history, trained.best_epoch, len(rows.target), choice.network, choice.train)
     validated = Validated(
         store.put(save({"outputs": outputs})), found.metrics[found.score].value, verdict, decision
     )
     record = Record(
-        metrics=named("validation/best_", found) | _in_numbers(decision, target.scale),
+        metrics=named("validation/best_", found) | _in_numbers(decision, target.scale) | _as_metrics(verdict),
         tags={"verdict.overfitting": verdict.verdict, "verdict.overfitting.sentence": verdict.sentence},
         summary=". ".join((f"{found.score} {as_text(found.metrics[found.score])}", *said, verdict.sentence)),
         warnings=warned + undefined(found, "validation") + too_few_groups(groups, "validation"),
@@ -81,3 +82,16 @@ def _in_numbers(decision: Decision, unit: float) -> dict[str, float]:
         "validate/interval_half_width": None if decision.half_width is None else decision.half_width * unit,
     }
     return {name: value for name, value in found.items() if value is not None}
+
+
+def _as_metrics(verdict: Verdict) -> dict[str, float]:
+    """The verdict's numbers, each with half the width of its 95 % interval; those that are undefined are left out."""
+    names = {
+        "validation/gap": "gap",
+        "validation/gap_error": "gap_error",
+        "validation/cost_of_last_epoch": "score_cost_of_last_epoch",
+        "validation/cost_of_last_epoch_error": "cost_error",
+        "validation/overfitting_since_epoch": "onset_epoch",
+    }
+    found = {name: verdict.evidence.get(key) for name, key in names.items()}
+    return {name: float(value) for name, value in found.items() if value is not None}

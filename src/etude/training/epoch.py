@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -12,6 +12,11 @@ class Epoch:
     clipping, ``loss_spikes`` the steps with over three times the usual loss, ``weight_norm`` that of the weights
     that were measured; ``step`` counts all so far, ``seconds`` includes ``measuring_seconds``, ``rows_per_second``
     does not; ``timestamp`` is when it had been measured, in milliseconds since 1970.
+
+    ``constant_loss`` is validation's loss by the best constant. ``errors`` are standard errors over the rows:
+    of ``train_loss`` and ``validation_loss``, and of how far validation's loss (``rise``) and score (``cost``:
+    accuracy, or the mean squared error) are from those of the epoch with the lowest validation loss so far, row by row.
+    None and empty in histories that were written before they were measured.
     """
 
     epoch: int
@@ -28,3 +33,5 @@ class Epoch:
     measuring_seconds: float
     rows_per_second: float
     timestamp: int
+    constant_loss: float | None = None
+    errors: dict[str, float] = field(default_factory=dict)

@@ -21,6 +21,7 @@ from etude.training.epoch import Epoch
 from etude.training.objective import Measured, Objective, Part
 from etude.training.optimizer import FlatParameters, optimizer_of
 from etude.training.recipe import Recipe
+from etude.training.row_errors import RowErrors
 from etude.training.stopping import monitored, plateau_scale
 
 if TYPE_CHECKING:
@@ -83,6 +84,8 @@ class Loop:
         self.flat = FlatParameters(network)
         self.optimizer = optimizer_of(settings, self.flat)
         self.average = MovingAverage(network, self.flat, recipe.average) if recipe.average else None
+        self.row_errors = RowErrors()
+        self.constant_loss = objective.on("cpu").constant_loss(train.target.cpu(), validation.target.cpu())
         self.progress = Progress()
         self.best: dict[str, Tensor] = {}
         self.last = (0.0, 0.0)  # loss and gradient norm of the last step
@@ -168,6 +171,8 @@ class Loop:
             rows_per_second=min(progress.batch * self.step_rows, len(self.train))
             / max(progress.seconds, 1e-9),
             timestamp=time.time_ns() // 1_000_000,
+            constant_loss=self.constant_loss if isfinite(self.constant_loss) else None,
+            errors=self.row_errors.of(measured["train"], measured["validation"]),
         )
 
     def _remember(self, epoch: Epoch) -> None:
@@ -228,13 +233,13 @@ class Loop:
         return norm
 
     def _look_for_spike(self, loss: float) -> None:
-        """A loss that is far above the usual one and above the very first: once the loss is small, single rows
+        """A loss that is far above the usual one and above twice the very first: once the loss is small, single rows
         make it jump.
         """
         progress = self.progress
         if progress.step == 0:
             progress.first_loss = progress.usual_loss = loss
-        if progress.step > SPIKES_AFTER and loss > max(SPIKE * progress.usual_loss, progress.first_loss):
+        if progress.step > SPIKES_AFTER and loss > max(SPIKE * progress.usual_loss, 2 * progress.first_loss):
             progress.spikes += 1
         progress.usual_loss += (1 - USUAL) * (loss - progress.usual_loss)
 

@@ -44,10 +44,14 @@ class Part:
 
 @dataclass(frozen=True)
 class Measured:
-    """The loss and, under ``metrics``, the task's metrics and its ``score``; None where one is undefined."""
+    """The loss and, under ``metrics``, the task's metrics and its ``score``; None where one is undefined.
+
+    ``rows``: float64[2, n], each row's loss, and whether it is answered right (or its squared error).
+    """
 
     loss: float
     metrics: dict[str, float | None]
+    rows: Tensor
 
 
 @dataclass(frozen=True)
@@ -63,14 +67,19 @@ class Objective:
     label_smoothing: float = 0.0
     quantiles: tuple[float, ...] = ()
 
-    def loss(self, outputs: Tensor, target: Tensor) -> Tensor:
-        """The mean over the rows, a scalar."""
+    def loss(self, outputs: Tensor, target: Tensor, reduction: losses.Reduction = "mean") -> Tensor:
+        """The mean over the rows, a scalar; with ``none`` each row's own."""
         if self.task == "classification":
             of_classes = losses.focal if self.name == "focal" else losses.cross_entropy
-            return of_classes(outputs, target, self.class_weights, self.label_smoothing)
+            return of_classes(outputs, target, self.class_weights, self.label_smoothing, reduction)
         if self.quantiles:
-            return losses.pinball(outputs, target, self.quantiles)
-        return losses.of_values(self.name, outputs[:, 0], target)
+            return losses.pinball(outputs, target, self.quantiles, reduction)
+        return losses.of_values(self.name, outputs[:, 0], target, reduction)
+
+    def constant_loss(self, train: Tensor, target: Tensor) -> float:
+        """The mean loss over ``target`` of the constant outputs that suit the targets ``train`` best."""
+        outputs = self.base_rate(train).double().expand(len(target), -1)
+        return self.loss(outputs, target.double() if self.task == "regression" else target).item()
 
     def base_rate(self, target: Tensor) -> Tensor:
         """The best constant outputs, float32[outputs]: log shares of the classes (weighted as the loss weights them),
@@ -100,7 +109,14 @@ class Objective:
         """
         outputs = predict(network, part.numbers, part.categories).cpu().double()
         target = part.target.cpu() if self.task == "classification" else part.target.cpu().double()
-        return Measured(self.on("cpu").loss(outputs, target).item(), self._metrics(outputs, target))
+        objective = self.on("cpu")
+        rows = torch.stack([objective.loss(outputs, target, "none"), self._scores(outputs, target)])
+        return Measured(objective.loss(outputs, target).item(), self._metrics(outputs, target), rows)
+
+    def _scores(self, outputs: Tensor, target: Tensor) -> Tensor:
+        if self.task == "classification":
+            return (outputs.argmax(dim=1) == target).double()
+        return (outputs[:, 0] - target).square()
 
     def _metrics(self, outputs: Tensor, target: Tensor) -> dict[str, float | None]:
         if self.task == "classification":

@@ -27,8 +27,15 @@ def state_of(loop: Loop) -> State:
         values["best_value"] = None
     generators = {"generator/order": loop.order_before_epoch, "generator/dropout": loop.dropout.get_state()}
     best = _named("best", loop.best)
+    rows = {} if loop.row_errors.lowest is None else {"rows/lowest": loop.row_errors.lowest}
     return State(
-        {**dict(_living(loop)), **_named("optimizer", loop.optimizer.tensors()), **generators, **best},
+        {
+            **dict(_living(loop)),
+            **_named("optimizer", loop.optimizer.tensors()),
+            **generators,
+            **best,
+            **rows,
+        },
         {**values, "optimizer": loop.optimizer.values()},
     )
 
@@ -41,6 +48,7 @@ def restore(loop: Loop, state: State) -> None:
     loop.order_before_epoch = state.tensors["generator/order"]
     loop.dropout.set_state(state.tensors["generator/dropout"])
     loop.best = _those("best", state.tensors)
+    loop.row_errors.lowest = state.tensors.get("rows/lowest")
     values = dict(state.values)
     loop.optimizer.restore(_those("optimizer", state.tensors), values.pop("optimizer"))
     values["history"] = [Epoch(**epoch) for epoch in values["history"]]

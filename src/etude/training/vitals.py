@@ -62,6 +62,11 @@ class Vitals:
     unused: tuple[int, ...]
     columns: int
 
+    @property
+    def looked_for_unused(self) -> bool:
+        """Each column was tried; it is not where there are very many."""
+        return self.columns <= MOST_COLUMNS
+
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
 
