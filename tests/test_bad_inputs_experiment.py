@@ -138,8 +138,10 @@ def test_117_a_network_that_memory_cannot_hold_is_refused_before_a_weight_is_mad
     line = refused(checked(tmp_path, wide), "E117", "30,0", "network.hidden")
     assert "GiB" in line
     sizes = Sizes(10, (3,), 2, "classification")
-    for kind in ("mlp", "tabm", "resnet", "ft_transformer"):
-        settings = Network(kind=kind, hidden=(64,))
+    for settings in (
+        *(Network(kind=kind, hidden=(64,)) for kind in ("mlp", "tabm", "resnet", "ft_transformer")),
+        *(Network(kind="mlp", hidden=(64,), numbers=numbers) for numbers in ("piecewise", "periodic")),
+    ):
         check_memory(settings, sizes, free=2**30)
         with pytest.raises(DataError, match=r"E117 .*parameters"):
             check_memory(settings, sizes, free=2**10)

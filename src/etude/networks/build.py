@@ -53,8 +53,12 @@ def check_memory(settings: Network, sizes: Sizes, free: int | None = None) -> No
 
     if ":" in settings.kind:
         return
+    # Embeddings by pieces look at their bins' values, which the meta device does not have; periodic ones are as wide.
+    like = (
+        settings if settings.numbers != "piecewise" else settings.model_copy(update={"numbers": "periodic"})
+    )
     with torch.device("meta"):
-        parameters = sum(p.numel() for p in _built(settings, sizes, None).parameters())
+        parameters = sum(p.numel() for p in _built(like, sizes, None).parameters())
     needed, there = COPIES * 4 * parameters, free_bytes() if free is None else free
     if needed > there:
         raise DataError(
