@@ -292,6 +292,7 @@ def schema(as_json: bool) -> None:
 
 def main() -> NoReturn:
     """The command with its exit codes: every fault ends as one line, never as a traceback unless asked for."""
+    _open_standard_streams()
     _look_for_garbage_rarely()
     _handle_signals()
     debug = "--debug" in sys.argv
@@ -304,6 +305,16 @@ def main() -> NoReturn:
             number, signal.SIG_IGN
         )  # a signal that is sent again must not unwind the interpreter's end
     sys.exit(code)
+
+
+def _open_standard_streams() -> None:
+    """Where the caller closed one of the three, the next file or socket would take its number."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+            setattr(sys, name, os.fdopen(number, "r" if number == 0 else "w", closefd=False))
 
 
 def _look_for_garbage_rarely() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from tasks.run import Run
 
 MOMENT_SECONDS = 1.0
+BROKEN_PIPE = 128 + 13
 UNWRAPPED = 10_000
 
 
@@ -35,8 +37,17 @@ def console(*, json: bool) -> Console:
 
     Off a terminal nothing is wrapped: who searches a log finds whole lines.
     """
-    out = Console(stderr=json, highlight=False)
-    return out if out.is_terminal else Console(stderr=json, highlight=False, width=UNWRAPPED)
+    out = PipedConsole(stderr=json, highlight=False)
+    return out if out.is_terminal else PipedConsole(stderr=json, highlight=False, width=UNWRAPPED)
+
+
+class PipedConsole(Console):
+    """Who reads has gone (``etude run | head``): the command unwinds as after a signal, and says nothing more."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())
+        raise SystemExit(BROKEN_PIPE)
 
 
 class TerminalListener(Listener):
