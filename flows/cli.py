@@ -215,6 +215,15 @@ def predict(
 
 
 @etude.command()
+@JSON
+def sync(as_json: bool) -> None:
+    """Send to MLflow what runs could not send while it was away. They wait in .etude/runs; nothing is sent twice."""
+    from flows.sync import sync as sync_runs
+
+    _print_json(sync_runs(as_json=as_json), as_json)
+
+
+@etude.command()
 @EXPERIMENT
 @click.option("--cron", required=True, help='When, as five fields: "0 3 * * *" is every night at three.')
 @click.option("--timezone", default="UTC", show_default=True, help="Whose clock the cron fields mean.")

@@ -1,6 +1,8 @@
 """Rows in, answers out: a packed model over a table of any length, as an MLflow run of its own."""
 
 # Annotations stay objects here: as strings Prefect cannot resolve them when a scheduled run loads the flow.
+from dataclasses import replace
+
 from etude.experiment import Data
 from tasks.predict import Prediction, find_model, predict_rows, prediction_run
 from tasks.prefect_api import embedded_flow
@@ -15,5 +17,6 @@ def predict(
     ``stop_on_drift`` raises DriftError E043 instead of writing rows that are unlike those of training.
     """
     found = find_model(model)
-    with prediction_run(found, data.source, output) as run_id:
-        return predict_rows(run_id, found, data, output, keys, stop_on_drift)
+    with prediction_run(found, data.source, output) as run:
+        prediction = predict_rows(run, found, data, output, keys, stop_on_drift)
+    return replace(prediction, run_id=run.run_id)

@@ -158,6 +158,10 @@ def print_result(out: Console, result: RunResult, command: str) -> None:
     out.print(_scores(result))
     for name, verdict in result.verdicts.items():
         out.print(f"[bold]{safe(name)}:[/bold] {safe(verdict.sentence)}")
+    if not result.experiment_id:
+        out.print(f"[bold]run:[/bold] {result.run_id}, which MLflow does not have yet", soft_wrap=True)
+        out.print("[bold]next:[/bold]\n  etude sync  [dim]# sends it when MLflow answers again[/dim]")
+        return
     out.print(f"[bold]run:[/bold] {result.run_id} in {safe(result.tracking_uri)}", soft_wrap=True)
     if result.tracking_uri.startswith("sqlite:") and not is_mlflows_default(result.tracking_uri):
         out.print(
@@ -165,15 +169,20 @@ def print_result(out: Console, result: RunResult, command: str) -> None:
         )
     out.print(f"[bold]model:[/bold] mlflow.pyfunc.load_model('{result.model_uri}')", soft_wrap=True)
     out.print("[bold]next:[/bold]")
-    commands = {
+    for typed, why in _next_commands(result, command).items():
+        out.print(f"  {safe(typed)}  [dim]# {why}[/dim]", soft_wrap=True)
+        if typed == "etude ui":
+            out.print(f"  [dim]  {safe(result.losses_link)}[/dim]", soft_wrap=True)
+
+
+def _next_commands(result: RunResult, command: str) -> dict[str, str]:
+    again = {f"{command} --fresh": "make it again, as a new run"} if result.same_as else {}
+    return {
         "etude ui": "look at it in MLflow and Prefect; both losses in one chart:",
         f"etude rerun {result.run_id}": "prove that it comes out the same",
+        **again,
         f"{command} --set train.learning_rate=0.01": "try something else",
     }
-    for command, why in commands.items():
-        out.print(f"  {safe(command)}  [dim]# {why}[/dim]", soft_wrap=True)
-        if command == "etude ui":
-            out.print(f"  [dim]  {safe(result.losses_link)}[/dim]", soft_wrap=True)
 
 
 def _scores(result: RunResult) -> Table:

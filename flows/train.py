@@ -12,6 +12,7 @@ from tasks.collect import collect_table
 from tasks.encode import encode_columns
 from tasks.linked import linked_run
 from tasks.prefect_api import embedded_flow
+from tasks.recognise import recognised
 from tasks.register import register_model
 from tasks.result import RunResult, result_of
 from tasks.split import split_rows
@@ -27,11 +28,15 @@ def train(
     """Trains the experiment on its source, or on ``data`` (a pandas DataFrame) when that is given; ``test`` is a
     frame of official test rows, as ``data.test`` names a file of them.
 
-    A relative source starts at ``folder``. ``fresh`` computes every step again. Raises what the tasks raise:
+    A relative source starts at ``folder``. A run that was stopped is gone on with, a finished one is not repeated when
+    nothing has changed; ``fresh`` makes a new run and computes every step again. Raises what the tasks raise:
     DataError, DivergedError, ...; the MLflow run is then FAILED, after a signal KILLED.
     """
     with linked_run(experiment, folder=folder, fresh=fresh) as run:
         collected = collect_table(run, data, test)
+        run, finished = recognised(run, collected)
+        if finished:
+            return finished
         cleaned = clean_table(run, collected)
         parts = split_rows(run, cleaned)
         encodings = encode_columns(run, cleaned, parts)

@@ -9,9 +9,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from etude.files import held, write_atomically
+from etude.files import write_atomically
+from etude.lease import held
 from etude.training.checkpoint import Checkpoints
-from tasks import tracking
+from tasks import local_runs, recording
 from tasks.held_signals import HeldSignals
 from tasks.progress import listener
 from tasks.run import Run
@@ -43,14 +44,14 @@ def attempt(run: Run, key: str) -> Iterator[Attempt]:
     ):
         if run.fresh:
             shutil.rmtree(folder, ignore_errors=True)
-        earlier = _hand_over(folder, run.run_id)
+        earlier = _hand_over(folder, run)
         checkpoints = Checkpoints(folder, say=listener().said)
 
         def resumed(step: int, epochs: int) -> None:
-            tracking.log_tags(run, {"resumed_from": earlier, "resumed_at_step": str(step)})
-            listener().said(
-                f"goes on after step {step:,} ({epochs} whole epochs), where run {earlier} was stopped"
-            )
+            other = {} if earlier == run.run_id else {"resumed_from": earlier}
+            recording.record_tags(run, {**other, "resumed_at_step": str(step)})
+            where = "this run" if earlier == run.run_id else f"run {earlier}"
+            listener().said(f"goes on after step {step:,} ({epochs} whole epochs), where {where} was stopped")
 
         checkpoints.on_resumed = resumed
         with HeldSignals() as signals:
@@ -58,11 +59,10 @@ def attempt(run: Run, key: str) -> Iterator[Attempt]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _hand_over(folder: Path, run_id: str) -> str:
-    """The run that trained here before, closed if its process died; ours is written down in its place."""
-    path, earlier = folder / "run.json", ""
+def _hand_over(folder: Path, run: Run) -> str:
+    """The run that trained here before, in MLflow's words; ours is written down in its place."""
+    path, earlier = folder / "run.json", run.local_id
     if path.exists():
-        earlier = str(json.loads(path.read_bytes())["run_id"])
-        tracking.close_dead(earlier, resumed_by=run_id)
-    write_atomically(path, json.dumps({"run_id": run_id}).encode())
-    return earlier
+        earlier = str(json.loads(path.read_bytes())["local_id"])
+    write_atomically(path, json.dumps({"local_id": run.local_id}).encode())
+    return local_runs.of(Path(run.home), earlier).run_id

@@ -8,7 +8,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from etude.steps.collect import Collected, collect
-from tasks import tracking
+from tasks import recording
 from tasks.perform import perform
 from tasks.progress import listener
 from tasks.run import Run
@@ -33,5 +33,5 @@ def collect_table(run: Run, data: Any = None, test: Any = None) -> Collected:
         },
         reusable=False,
     )
-    tracking.log_snapshot(run, collected, experiment.data.target)
+    recording.record_snapshot(run, collected, experiment.data.target)
     return collected

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from etude.experiment import Experiment
 from etude.training.devices import device_name
-from tasks import tracking
-from tasks.progress import listener
+from tasks import recording
 from tasks.run import Run
 
 
@@ -20,19 +19,21 @@ def linked_run(experiment: Experiment, *, folder: str, fresh: bool = False) -> I
     device_name(experiment.train.device)  # E110 leaves no run
     flow_run_id = flow_run.id
     tags = {"prefect.flow_run_id": str(flow_run_id), "prefect.flow_run_name": str(flow_run.name)}
-    with tracking.open_run(experiment, folder=folder, fresh=fresh, tags=tags if flow_run_id else {}) as run:
-        listener().opened(run)
-        if flow_run_id:
-            _tell_prefect(str(flow_run_id), run)
-        yield run
+    with recording.open_run(experiment, folder=folder, fresh=fresh, tags=tags if flow_run_id else {}) as run:
+        try:
+            yield run
+        finally:
+            if flow_run_id:
+                _tell_prefect(str(flow_run_id), recording.current(run))
 
 
 def _tell_prefect(flow_run_id: str, run: Run) -> None:
+    """Prefect may be away by now; the tag in MLflow says the same."""
     from uuid import UUID
 
     from prefect import get_client
 
-    with get_client(sync_client=True) as client:
+    with suppress(Exception), get_client(sync_client=True) as client:
         client.update_flow_run(
             UUID(flow_run_id), tags=[f"mlflow:{run.run_id}", f"experiment:{run.experiment.name}"]
         )

@@ -7,13 +7,12 @@ from tasks import tracking
 
 def holds_artifact(run_id: str, path: str) -> bool:
     """Whether the run has this artifact, without fetching it."""
-    folder = path.rpartition("/")[0]
-    return path in {entry.path for entry in tracking._client().list_artifacts(run_id, folder or None)}
+    return path in tracking.artifact_paths(run_id, path.rpartition("/")[0])
 
 
 def runs_beginning_with(head: str, most: int) -> dict[str, str]:
     """Etude's runs whose id begins with the hexadecimal ``head``: id and experiment's name, the latest first."""
-    client = tracking._client()
+    client = tracking.client_of(tracking.tracking_uri())
     names = {experiment.experiment_id: experiment.name for experiment in client.search_experiments()}
     chosen = f"attributes.run_id LIKE '{head}%' AND tags.etude = 'run'"
     order = ["attributes.start_time DESC"]

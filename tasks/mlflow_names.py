@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-. /")
-NAME_LENGTH = 250
+NAME_LENGTH, VALUE_LENGTH = 250, 6_000
+LOSSES_LINK = "{link to the losses}"
+"""Stands for ``losses_link`` in a tag of a run whose id is not known yet."""
 LOCAL_UI = "http://127.0.0.1:5000"
 """Where `etude ui` serves MLflow unless told otherwise."""
 
@@ -23,7 +25,7 @@ def safe_name(name: str) -> str:
 
 def losses_link(run_id: str, experiment_id: str, uri: str) -> str:
     """MLflow's page with train and validation loss in one chart; by itself MLflow draws one chart a metric."""
-    base = uri if uri.startswith("http") else LOCAL_UI
+    base = without_secret(uri) if uri.startswith("http") else LOCAL_UI
     query = {
         "runs": [run_id],
         "metric": "train/loss",
@@ -48,3 +50,11 @@ def let_mlflow_find(uri: str) -> None:
     """``mlflow.pyfunc.load_model`` in this process looks where the run is."""
     if not os.environ.get("MLFLOW_TRACKING_URI") and not is_mlflows_default(uri):
         os.environ["MLFLOW_TRACKING_URI"] = uri
+
+
+def without_secret(uri: str) -> str:
+    """The URI without user and password, as it may be printed and written down."""
+    parts = urlsplit(uri)
+    if "@" not in parts.netloc:
+        return uri
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()

@@ -56,7 +56,7 @@ def find_model_files(name: str) -> FoundModel:
         if not uri:
             raise InputError("E133", "the run must have a model", value=run_id, mend="choose a finished run")
     model_id = logged_model_id(uri)
-    logged = tracking._client().get_logged_model(model_id)
+    logged = tracking.client_of(tracking.tracking_uri()).get_logged_model(model_id)
     with tempfile.TemporaryDirectory() as temporary:
         files = _files(Path(_downloaded(f"models:/{model_id}", temporary)))
     return FoundModel(name, files, uri, str(logged.source_run_id or ""), str(logged.experiment_id))
@@ -65,7 +65,7 @@ def find_model_files(name: str) -> FoundModel:
 def logged_model_id(uri: str) -> str:
     """``m-...`` of any address. Raises InputError E133 when it leads to none."""
     rest = uri.removeprefix(ADDRESS)
-    client = tracking._client()
+    client = tracking.client_of(tracking.tracking_uri())
     try:
         if "@" in rest:
             name, _, alias = rest.partition("@")

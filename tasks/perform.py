@@ -15,9 +15,9 @@ from pydantic import TypeAdapter
 from etude.experiment import Network, digest_of
 from etude.identity import fingerprint
 from etude.networks.own_source import source_digest
-from etude.outcome import Outcome, Point, Record
+from etude.outcome import Outcome, Record
 from etude.private import performed
-from tasks import tracking
+from tasks import local_runs, recording
 from tasks.progress import Done, listener
 from tasks.run import Run
 from tasks.step_sources import Sources, sources_of, versions
@@ -31,12 +31,11 @@ def perform(
     step: Callable[..., Outcome[Outputs]],
     *inputs: Any,
     live: dict[str, Any] | None = None,
-    shipped: set[Point] | None = None,
     reusable: bool = True,
 ) -> Outputs:
     """The step's outputs. ``inputs`` make its key; ``live`` are listeners and the like, which do not.
 
-    The record reaches MLflow whether the step ran or was found in the store under its key.
+    The record is written down whether the step ran or was found in the store under its key.
     """
     listener().started(task)
     started = time.perf_counter()
@@ -48,7 +47,7 @@ def perform(
         if reusable:
             _keep(run, key, outcome)
     seconds = time.perf_counter() - started
-    tracking.ship(run, _with_task_facts(task, outcome, seconds), frozenset(shipped or ()))
+    recording.record(run, _with_task_facts(task, outcome, seconds))
     record = outcome.record
     listener().done(
         Done(
@@ -99,7 +98,7 @@ def _keep(run: Run, key: str, outcome: Outcome[Any]) -> None:
     run.store.put_outcome(
         key,
         {
-            "run_id": run.run_id,
+            "run_id": run.local_id,
             "digest": outcome.digest,
             "outputs": TypeAdapter(type(outcome.outputs)).dump_python(outcome.outputs, mode="json"),
             "record": TypeAdapter(Record).dump_python(outcome.record, mode="json"),
@@ -113,7 +112,9 @@ def _found(run: Run, step: Callable[..., Outcome[Outputs]], key: str) -> Outcome
         return None
     outputs = TypeAdapter(_outputs_type(step)).validate_python(kept["outputs"])
     record = TypeAdapter(Record).validate_python(kept["record"])
-    return Outcome(outputs, record, kept["digest"], reused_from=kept["run_id"])
+    return Outcome(
+        outputs, record, kept["digest"], reused_from=local_runs.of(Path(run.home), kept["run_id"]).run_id
+    )
 
 
 def _outputs_type(step: Callable[..., Outcome[Outputs]]) -> type[Outputs]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,13 +15,13 @@ from prefect.cache_policies import NO_CACHE
 
 from etude.errors import shown
 from etude.experiment import Data
+from etude.outcome import Record
 from etude.prediction.drift import ColumnDrift
 from etude.prediction.predicting import Predicted, refuse_drift
-from etude.private import tellable
-from tasks import tracking
+from tasks import recording
 from tasks.models import FoundModel, find_model_files
 from tasks.progress import Done, listener
-from tasks.signals import insistent, uninterrupted
+from tasks.run import AnyRun
 
 EXPERIMENT = "predictions"
 DRIFT_TABLE = "predict/drift.json"
@@ -52,7 +53,7 @@ def find_model(name: str) -> FoundModel:
 
 @task(name="predict", cache_policy=NO_CACHE)
 def predict_rows(
-    run_id: str, found: FoundModel, data: Data, output: str, keys: tuple[str, ...], stop_on_drift: bool
+    run: AnyRun, found: FoundModel, data: Data, output: str, keys: tuple[str, ...], stop_on_drift: bool
 ) -> Prediction:
     """The answers at ``output``, whole or not at all; the drift in the run in any case.
 
@@ -68,8 +69,8 @@ def predict_rows(
     data = data.model_copy(update={"private": model.private})
     with opened_output(output) as writer:
         predicted = predict_stream(model, stream(data, Path(), listener().reading), writer, keys)
-        prediction = _described(run_id, found, output, predicted, time.perf_counter() - began)
-        _log(prediction)
+        prediction = _described(run.run_id, found, output, predicted, time.perf_counter() - began)
+        _log(run, prediction)
         if stop_on_drift:
             refuse_drift(predicted)
     listener().done(Done("predict", _summary(prediction), prediction.seconds, warnings=prediction.warnings))
@@ -106,46 +107,37 @@ def _summary(prediction: Prediction) -> str:
     return f"{prediction.rows:,} rows to {prediction.output}; {told.get(prediction.drift, many)}"
 
 
-@uninterrupted()
-def _log(prediction: Prediction) -> None:
-    import pandas as pd
-
-    client, run_id = tracking._client(), prediction.run_id
+def _log(run: AnyRun, prediction: Prediction) -> None:
     drifted = [column.column for column in prediction.columns if column.drifted]
+    tags = {
+        "drift": prediction.drift,
+        "drift.columns": ", ".join(drifted),
+        "predict.warning": "; ".join(prediction.warnings),
+    }
     metrics = {
         "predict/rows": prediction.rows,
         "predict/seconds": prediction.seconds,
         "predict/columns_drifted": len(drifted),
     }
-    for name, value in metrics.items():
-        client.log_metric(run_id, name, float(value))
-    tags = {"drift": prediction.drift, "drift.columns": ", ".join(drifted)}
-    if prediction.warnings:
-        tags["predict.warning"] = "; ".join(prediction.warnings)
-    tracking.log_tags_to(run_id, {name: value for name, value in tags.items() if value})
+    files = {}
     if prediction.columns:
-        table = pd.DataFrame([asdict(column) for column in prediction.columns])
-        client.log_table(run_id, table, DRIFT_TABLE)
+        rows = [asdict(column) for column in prediction.columns]
+        table = {
+            "columns": list(rows[0]),
+            "data": [list(row.values()) for row in rows],
+        }  # as MLflow's UI reads it
+        files[DRIFT_TABLE] = run.store.put(json.dumps(table).encode())
+    said = {name: value for name, value in tags.items() if value}
+    recording.record(run, Record(metrics=metrics, tags=said, files=files))
 
 
 @contextmanager
-def prediction_run(found: FoundModel, source: str, output: str) -> Iterator[str]:
-    """The id of a new MLflow run of the kind ``predict``, beside the model's own run; closed as runs are closed."""
-    from mlflow.tracking.context.registry import resolve_tags
+def prediction_run(found: FoundModel, source: str, output: str) -> Iterator[AnyRun]:
+    """A new run of the kind ``predict``, in MLflow beside the model's own run."""
     from prefect.runtime import flow_run
 
-    client, run_id = tracking._client(), ""
     tags = {"etude": "predict", "source": source, "output": output, "model": found.uri or found.name}
     tags |= {"model.run_id": found.run_id} if found.run_id else {}
     tags |= {"prefect.flow_run_id": str(flow_run.id)} if flow_run.id else {}
-    try:
-        experiment_id = found.experiment_id or tracking._experiment_id(client, EXPERIMENT)
-        with uninterrupted():
-            run_id = client.create_run(experiment_id, tags={**resolve_tags(), **tags}).info.run_id
-        with insistent():
-            yield run_id
-        client.set_terminated(run_id, "FINISHED")
-    except BaseException as error:
-        if run_id:
-            tracking._close_after(client, run_id, tellable(error, private=False))
-        raise
+    with recording.open_other_run(EXPERIMENT, tags, experiment_id=found.experiment_id) as run:
+        yield run

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from urllib.error import HTTPError, URLError
-from urllib.parse import urlsplit
 from urllib.request import urlopen
 
 from etude.errors import InputError
+from tasks.mlflow_names import without_secret
 
-REACHED_SECONDS = 10
+REACHED_SECONDS = 5
 
 
 def check_reachable(uri: str) -> None:
     """Raises InputError E132 when nobody answers. MLflow's own client tries for five minutes before it says so."""
+    place = without_secret(uri)
     try:
-        urlopen(f"{uri.rstrip('/')}/health", timeout=REACHED_SECONDS)
+        urlopen(f"{place.rstrip('/')}/health", timeout=REACHED_SECONDS)
     except HTTPError:
         return  # somebody answers there
     except (URLError, OSError, ValueError) as error:
@@ -22,7 +23,7 @@ def check_reachable(uri: str) -> None:
         raise InputError(
             "E132",
             "MLflow must be reachable",
-            where=without_secret(uri),
+            where=place,
             value=reason,
             mend="start the server, or unset MLFLOW_TRACKING_URI to use mlflow.db here",
         ) from None
@@ -38,8 +39,3 @@ def unreachable(api: str) -> str:
         reason = getattr(error, "reason", error)
         return f"Prefect's API at {without_secret(api)} does not answer ({reason}, E134)"
     return ""
-
-
-def without_secret(uri: str) -> str:
-    """The address without a user and a password."""
-    return urlsplit(uri)._replace(netloc=urlsplit(uri).netloc.rpartition("@")[2]).geturl()

@@ -14,16 +14,15 @@ from etude.steps.package import package
 from etude.steps.split import Parts
 from etude.steps.test import Tested
 from etude.steps.train import Trained
-from tasks import tracking
+from tasks import recording
 from tasks.perform import perform
 from tasks.run import Run
 
 
 @dataclass(frozen=True)
 class Registered:
-    """Where ``mlflow.pyfunc.load_model`` finds the model, and the digest of its files."""
+    """The digest of the model's files."""
 
-    model_uri: str
     digest: str
 
 
@@ -52,4 +51,5 @@ def register_model(
         experiment.network,
         experiment.train,
     )
-    return Registered(tracking.log_model(run, packaged), packaged.digest)
+    recording.record_model(run, packaged)
+    return Registered(packaged.digest)

@@ -6,6 +6,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from pydantic import TypeAdapter
+
+from etude.files import write_atomically
+from etude.sealed import sealed
 from etude.steps.collect import Collected
 from etude.steps.encode import Encodings
 from etude.steps.split import Parts
@@ -13,15 +17,19 @@ from etude.steps.test import Tested
 from etude.steps.train import Trained
 from etude.steps.validate import Validated
 from etude.verdicts import Verdict
-from tasks import tracking
-from tasks.mlflow_names import losses_link
+from tasks import recording
+from tasks.mlflow_names import LOSSES_LINK, losses_link, without_secret
 from tasks.register import Registered
 from tasks.run import Run
 
 
 @dataclass(frozen=True)
 class RunResult:
-    """``metrics`` by MLflow name, ``seconds`` by task; ``losses_link`` shows both losses in one chart of MLflow."""
+    """``metrics`` by MLflow name, ``seconds`` by task; ``losses_link`` shows both losses in one chart of MLflow.
+
+    ``run_id`` is the local id, and the ids of MLflow are empty, as long as MLflow does not have the run. ``same_as``
+    is the finished run that this one would have repeated.
+    """
 
     run_id: str
     experiment_id: str
@@ -32,6 +40,8 @@ class RunResult:
     model_uri: str
     losses_link: str
     seconds: Mapping[str, float]
+    local_id: str = ""
+    same_as: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """The object that ``--json`` prints."""
@@ -48,16 +58,15 @@ def result_of(
     tested: Tested,
     registered: Registered,
 ) -> RunResult:
-    """All that a training found, with the metrics as MLflow has them."""
-    metrics = tracking.metrics_of(run.run_id)
-    link = losses_link(run.run_id, run.experiment_id, run.tracking_uri)
-    note = f"{validated.verdict.sentence}\n\n[train and validation loss in one chart]({link})"
-    tracking.log_tags(run, {"link.losses": link, "mlflow.note.content": note})
-    ending = "/seconds"
-    return RunResult(
+    """All that a training found, with the metrics as MLflow has them; kept for whoever would repeat the run."""
+    note = f"{validated.verdict.sentence}\n\n[train and validation loss in one chart]({LOSSES_LINK})"
+    recording.record_tags(run, {"link.losses": LOSSES_LINK, "mlflow.note.content": note})
+    recording.settle(run)
+    metrics, ending = recording.recorded_metrics(run), "/seconds"
+    result = RunResult(
         run_id=run.run_id,
         experiment_id=run.experiment_id,
-        tracking_uri=run.tracking_uri,
+        tracking_uri=without_secret(run.tracking_uri),
         metrics=metrics,
         verdicts={v.name: v for v in (validated.verdict, trained.doctor)},
         digests={
@@ -67,8 +76,12 @@ def result_of(
             "encoder": encodings.digest,
             "weights": trained.digest,
             "predictions": tested.digest,
+            "model": registered.digest,
         },
-        model_uri=registered.model_uri,
-        losses_link=link,
+        model_uri=run.local.model_uri,
+        losses_link=losses_link(run.run_id, run.experiment_id, run.tracking_uri),
         seconds={name.removesuffix(ending): v for name, v in metrics.items() if name.endswith(ending)},
+        local_id=run.local_id,
     )
+    write_atomically(run.local.result, sealed(TypeAdapter(RunResult).dump_python(result, mode="json")))
+    return result

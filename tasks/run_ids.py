@@ -6,6 +6,7 @@ import re
 
 from etude.errors import InputError
 from tasks import lookup, tracking
+from tasks.kept import kept, known_as
 
 WHOLE = re.compile(r"[0-9a-f]{32}")
 SHORT = re.compile(r"[0-9a-f]{1,31}")
@@ -15,6 +16,9 @@ SUGGESTED = 3
 
 def whole_run_id(text: str) -> str:
     """The id of the one run of Etude that begins with ``text``. Raises InputError E133, with runs that may be meant."""
+    if kept(text):
+        return text
+    text = known_as(text)
     if WHOLE.fullmatch(text):
         tracking.tags_of(text)
         return text

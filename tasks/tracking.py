@@ -1,4 +1,5 @@
-"""MLflow: the only module that imports it. Runs are opened and closed here, records shipped, models logged.
+"""MLflow: what a journal says is sent from here, and past runs are read. (``logged_model`` packs models for it; no
+other module imports it.)
 
 Always the client with a ``run_id``, never the fluent API: the ambient active run is thread-local, and a bare
 ``log_metric`` in a worker thread opens a stray run that stays RUNNING.
@@ -10,148 +11,173 @@ import fcntl
 import json
 import logging
 import tempfile
-import time
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from etude.errors import DivergedError, EtudeError, InputError
+from etude.errors import EtudeError, InputError
 from etude.home import home
-from etude.private import tellable
-from tasks.mlflow_names import let_mlflow_find, safe_name
+from tasks import kept
+from tasks.mlflow_names import without_secret
+from tasks.mlflow_patience import impatient
 from tasks.new_database import create_whole
-from tasks.packing import library_sources, requirements
 from tasks.reachable import check_reachable
-from tasks.run import Run
-from tasks.signals import insistent, undisturbed, uninterrupted
+from tasks.signals import uninterrupted
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import DatasetInput
-    from mlflow.models import ModelSignature
-
-    from etude.experiment import Experiment
-    from etude.outcome import Point, Record
-    from etude.steps.collect import Collected
-    from etude.steps.package import Packaged
-    from etude.store import Store
+    from mlflow.entities import Run
 
 # What one call of MLflow's API takes at most.
-METRICS_PER_CALL, PARAMS_PER_CALL, TAGS_PER_CALL, VALUE_LENGTH = 1_000, 100, 100, 6_000
-SMALL_TABLE_BYTES = 50_000_000
+METRICS_PER_CALL, PARAMS_PER_CALL, TAGS_PER_CALL = 800, 100, 100
+ASKED_SECONDS = 5
 MODEL_TRAINING = {"mlflow.experimentKind": "custom_model_development"}
 """Otherwise MLflow's UI opens the experiment as one of prompts and judges."""
+NOT_TAKEN = {"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_ALREADY_EXISTS"}
+TOO_LARGE = 413
+CREDENTIALS = {401, 403}
 
 
-@contextmanager
-def open_run(
-    experiment: Experiment, *, folder: str, fresh: bool = False, tags: Mapping[str, str] | None = None
-) -> Iterator[Run]:
-    """A new MLflow run, RUNNING inside; afterwards FINISHED, FAILED (an exception) or KILLED (a signal, Ctrl-C)."""
-    from mlflow.tracking.context.registry import resolve_tags
-
-    from tasks.recorded import recorded
-
-    described = recorded(
-        experiment, folder
-    )  # before the run is opened: a network that is not found leaves none
-    let_mlflow_find(tracking_uri())
-    client = _client()
-    experiment_id = _experiment_id(client, experiment.name)
-    run_id = ""
-    try:
-        run_tags = {**resolve_tags(), **_own_tags(experiment, folder), **(tags or {})}
-        with uninterrupted():
-            run_id = client.create_run(experiment_id, tags=run_tags).info.run_id
-        run = Run(
-            run_id=run_id,
-            experiment_id=experiment_id,
-            tracking_uri=tracking_uri(),
-            home=str(home()),
-            experiment=experiment,
-            folder=folder,
-            fresh=fresh,
-        )
-        log_params(run, experiment.flattened())
-        _log_files_to(run_id, described)
-        with insistent():
-            yield run
-        client.set_terminated(run_id, "FINISHED")
-    except BaseException as error:
-        if run_id:
-            _close_after(client, run_id, tellable(error, private=experiment.data.private))
-        raise
+class AwayError(Exception):
+    """MLflow does not answer, or answers that it cannot now."""
 
 
-@uninterrupted()
-def ship(run: Run, record: Record, shipped: frozenset[Point] = frozenset()) -> None:
-    """Everything that a step has to say reaches the run; points that were ``shipped`` live are not sent again."""
-    from mlflow.entities import Metric
-
-    client, now = _client(), _now()
-    log_params(run, record.params)
-    metrics = [Metric(safe_name(name), float(value), now, 0) for name, value in record.metrics.items()]
-    metrics += _as_metrics(point for point in record.points if point not in shipped)
-    for some in _chunks(metrics, METRICS_PER_CALL):
-        client.log_batch(run.run_id, metrics=some)
-    log_tags(run, record.tags)
-    _log_files(run, {path: run.store.get(ref) for path, ref in record.files.items()})
+class RefusedError(Exception):
+    """MLflow answers that it will not take this, now or later."""
 
 
-@uninterrupted()
-def ship_points(run: Run, points: Iterable[Point]) -> None:
-    """Metric points, in batches, with the time at which they were measured."""
-    for some in _chunks(_as_metrics(points), METRICS_PER_CALL):
-        _client().log_batch(run.run_id, metrics=some)
+class GoneError(Exception):
+    """MLflow's run or experiment was deleted."""
 
 
-@uninterrupted()
-def log_params(run: Run, params: Mapping[str, str]) -> None:
-    from mlflow.entities import Param
+def away(uri: str, name: str) -> str:
+    """Why MLflow cannot be reached now; empty when it answers and would take a run of the experiment ``name``.
 
-    entities = [Param(safe_name(k), v[:VALUE_LENGTH]) for k, v in params.items()]
-    for some in _chunks(entities, PARAMS_PER_CALL):
-        _client().log_batch(run.run_id, params=some)
-
-
-def log_tags(run: Run, tags: Mapping[str, str]) -> None:
-    log_tags_to(run.run_id, tags)
-
-
-@uninterrupted()
-def log_tags_to(run_id: str, tags: Mapping[str, str]) -> None:
-    from mlflow.entities import RunTag
-
-    entities = [RunTag(safe_name(k), v[:VALUE_LENGTH]) for k, v in tags.items()]
-    for some in _chunks(entities, TAGS_PER_CALL):
-        _client().log_batch(run_id, tags=some)
-
-
-@uninterrupted()
-def log_snapshot(run: Run, collected: Collected, target: str) -> None:
-    """The snapshot (and the official test table's) as the run's dataset inputs, and their bytes as artifacts when the
-    tables are small.
+    Raises InputError E133 when that experiment is deleted, E136 when MLflow refuses the credentials.
     """
-    tables = {"training": (collected.snapshot, collected.source, collected.rows)}
-    files = {"collect/snapshot.arrow": collected.table}
-    if collected.test:
-        test = collected.test
-        tables["testing"] = (test.digest, test.source, test.rows)
-        files["collect/test_snapshot.arrow"] = test.table
-    inputs = [
-        _dataset_input(
-            context, digest, source, {"num_rows": rows, "num_columns": collected.columns, "target": target}
-        )
-        for context, (digest, source, rows) in tables.items()
-    ]
-    _client().log_inputs(run.run_id, inputs)
-    if sum(ref.size for ref in files.values()) <= SMALL_TABLE_BYTES and not run.experiment.data.private:
-        _log_files(run, {path: run.store.get(ref) for path, ref in files.items()})
+    try:
+        with impatient(ASKED_SECONDS), uninterrupted(), answers():
+            found = client_of(uri).get_experiment_by_name(name)
+    except (AwayError, RefusedError) as error:
+        if uri.startswith("http") and _status(error.__cause__) in CREDENTIALS:
+            raise InputError(
+                "E136",
+                "MLflow must accept the credentials",
+                where=without_secret(uri),
+                value=_first_line(error),
+                mend="set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD",
+            ) from None
+        return f"MLflow at {without_secret(uri)} does not answer ({_first_line(error)})"
+    if found is not None and found.lifecycle_stage != "active":
+        raise _deleted(uri, name)
+    return ""
 
 
-def _dataset_input(context: str, digest: str, source: str, profile: dict[str, Any]) -> DatasetInput:
+def experiment_id(uri: str, name: str) -> str:
+    """Got or created, also when another process creates it at the same moment. Raises AwayError, GoneError."""
+    from mlflow.exceptions import MlflowException
+
+    with answers():
+        client = client_of(uri)
+        found = client.get_experiment_by_name(name)
+        if found is None:
+            try:
+                return str(client.create_experiment(name, tags=MODEL_TRAINING))
+            except MlflowException:
+                found = client.get_experiment_by_name(name)
+                if found is None:
+                    raise
+    if found.lifecycle_stage != "active":
+        raise GoneError(f"the MLflow experiment {name!r} was deleted")
+    return str(found.experiment_id)
+
+
+def create_run(uri: str, experiment_id: str, tags: Mapping[str, str], started: int) -> str:
+    with answers():
+        created = client_of(uri).create_run(experiment_id, start_time=started, tags=dict(tags))
+    return str(created.info.run_id)
+
+
+def find_run(uri: str, experiment_id: str, local_id: str) -> str:
+    """The run that carries the local id, or an empty string."""
+    with answers():
+        found = client_of(uri).search_runs([experiment_id], f"tags.local_id = '{local_id}'", max_results=1)
+    return str(found[0].info.run_id) if found else ""
+
+
+def reopen(uri: str, run_id: str) -> None:
+    with answers():
+        client_of(uri).update_run(run_id, status="RUNNING")
+
+
+def end_run(uri: str, run_id: str, status: str, at: int) -> None:
+    with answers():
+        client_of(uri).set_terminated(run_id, status, end_time=at)
+
+
+def check_is_there(uri: str, run_id: str) -> None:
+    """Raises GoneError when the run was deleted."""
+    with answers():
+        stage = client_of(uri).get_run(run_id).info.lifecycle_stage
+    if stage != "active":
+        raise GoneError(f"run {run_id} was deleted in MLflow")
+
+
+def is_there(uri: str, run_id: str) -> bool:
+    """False when MLflow says that the run was deleted; a server that is away keeps its runs."""
+    try:
+        with impatient(ASKED_SECONDS):
+            check_is_there(uri, run_id)
+    except GoneError:
+        return False
+    except (AwayError, RefusedError):
+        pass
+    return True
+
+
+def send_batches(
+    uri: str,
+    run_id: str,
+    *,
+    points: Sequence[Sequence[Any]],
+    params: Mapping[str, str],
+    tags: Mapping[str, str],
+) -> None:
+    """``points`` as (name, value, milliseconds, step). Sent again, they change nothing."""
+    from mlflow.entities import Metric, Param, RunTag
+
+    client = client_of(uri)
+    calls: Iterable[Any] = zip_longest(
+        _chunks([Metric(*point) for point in points], METRICS_PER_CALL),
+        _chunks([Param(*param) for param in params.items()], PARAMS_PER_CALL),
+        _chunks([RunTag(*tag) for tag in tags.items()], TAGS_PER_CALL),
+        fillvalue=[],
+    )
+    for some_points, some_params, some_tags in calls:
+        with answers():
+            client.log_batch(run_id, metrics=some_points, params=some_params, tags=some_tags)
+
+
+def send_files(uri: str, run_id: str, files: Mapping[str, bytes]) -> None:
+    """``files`` by their path among the run's artifacts."""
+    if not files:
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        for path, content in files.items():
+            local = Path(temporary) / path
+            local.parent.mkdir(parents=True, exist_ok=True)
+            local.write_bytes(content)
+        with answers():
+            client_of(uri).log_artifacts(run_id, temporary)
+
+
+def send_input(
+    uri: str, run_id: str, *, context: str, digest: str, source: str, profile: Mapping[str, Any]
+) -> None:
+    """A dataset input of the run."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
     dataset = Dataset(
@@ -161,89 +187,83 @@ def _dataset_input(context: str, digest: str, source: str, profile: dict[str, An
         source=json.dumps({"uri": source}),
         profile=json.dumps(profile),
     )
-    return DatasetInput(dataset, [InputTag("mlflow.data.context", context)])
+    with answers():
+        client_of(uri).log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", context)])])
 
 
-@uninterrupted()
-def log_model(run: Run, packaged: Packaged) -> str:
-    """The URI of one logged model that ``mlflow.pyfunc.load_model`` loads without a pickle; it takes raw rows."""
-    import mlflow.pyfunc
-    from mlflow.entities import LoggedModelOutput, LoggedModelStatus
-    from mlflow.models import Model
+def context_tags() -> dict[str, str]:
+    """Who runs what from where, as MLflow's own runs say it."""
+    from mlflow.tracking.context.registry import resolve_tags
 
-    client = _client()
-    model = client.create_logged_model(
-        run.experiment_id, name="model", source_run_id=run.run_id, tags={"model.sha256": packaged.digest}
-    )
-    with tempfile.TemporaryDirectory() as temporary:
-        data, built = Path(temporary) / "model", Path(temporary) / "built"
-        data.mkdir()
-        for name, ref in packaged.files.items():
-            (data / name).write_bytes(run.store.get(ref))
-        described = Model(model_id=model.model_id, run_id=run.run_id)
-        mlflow.pyfunc.save_model(
-            path=str(built),
-            loader_module="etude.model",
-            data_path=str(data),
-            code_paths=[str(library_sources(Path(temporary)))],
-            pip_requirements=requirements(packaged.packages),
-            signature=_signature(packaged),
-            input_example=_example(run.store, packaged),
-            mlflow_model=described,
-        )
-        client.log_model_artifacts(model.model_id, str(built))
-    client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
-    client.log_outputs(run.run_id, [LoggedModelOutput(model.model_id, step=0)])
-    log_tags(run, {"model_uri": f"models:/{model.model_id}"})
-    return f"models:/{model.model_id}"
-
-
-def close_dead(run_id: str, *, resumed_by: str) -> None:
-    """A run whose process died is KILLED, not RUNNING for ever; any earlier one is told who goes on with it."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        if _client().get_run(run_id).info.status == "RUNNING":
-            _client().set_terminated(run_id, "KILLED")
-        log_tags_to(run_id, {"resumed_by": resumed_by})
-    except MlflowException:
-        logging.getLogger("etude").warning(
-            "run %s, which trained this before, is not in MLflow any more", run_id
-        )
+    return dict(resolve_tags())
 
 
 def metrics_of(run_id: str) -> dict[str, float]:
     """The last value of every metric of a run."""
-    return dict(_run(run_id).data.metrics)
+    local = kept.kept(run_id)
+    return dict(local.contents().metrics if local else _run(run_id).data.metrics)
 
 
 def tags_of(run_id: str) -> dict[str, str]:
-    return dict(_run(run_id).data.tags)
+    """A run's tags; like all that is read here of a run, also of one that MLflow does not have yet (its local id)."""
+    local = kept.kept(run_id)
+    return dict(local.contents().tags if local else _run(run_id).data.tags)
 
 
 def experiment_id_of(run_id: str) -> str:
     return str(_run(run_id).info.experiment_id)
 
 
+def log_tags_to(run_id: str, tags: Mapping[str, str]) -> None:
+    """Tags of a run that has ended."""
+    if local := kept.kept(run_id):
+        kept.add_tags(local, tags)
+        return
+    with uninterrupted():
+        send_batches(tracking_uri(), kept.known_as(run_id), points=(), params={}, tags=tags)
+
+
+def log_file_to(run_id: str, path: str, content: bytes) -> None:
+    """An artifact of a run that has ended."""
+    if local := kept.kept(run_id):
+        kept.add_file(local, path, content)
+        return
+    with uninterrupted():
+        send_files(tracking_uri(), kept.known_as(run_id), {path: content})
+
+
 def experiment_names() -> list[str]:
     """The names of all experiments; the database exists and is migrated afterwards."""
-    return [experiment.name for experiment in _client().search_experiments()]
+    return [experiment.name for experiment in client_of(tracking_uri()).search_experiments()]
 
 
 def artifact(run_id: str, path: str) -> bytes:
     """An artifact's bytes. Raises InputError E133 when the run does not have it."""
-    _run(run_id)
-    with tempfile.TemporaryDirectory() as temporary:
-        try:
-            return Path(_client().download_artifacts(run_id, path, temporary)).read_bytes()
-        except Exception as error:
-            raise InputError(
-                "E133",
-                "the run must hold the artifact",
-                where=f"run {run_id}",
-                value=path,
-                mend="choose another run",
-            ) from error
+    try:
+        if local := kept.kept(run_id):
+            return kept.artifact(local, path)
+        known = _run(run_id).info.run_id
+        with tempfile.TemporaryDirectory() as temporary:
+            client = client_of(tracking_uri())
+            return Path(client.download_artifacts(known, path, temporary)).read_bytes()
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(
+            "E133",
+            "the run must hold the artifact",
+            where=f"run {run_id}",
+            value=path,
+            mend="choose another run",
+        ) from error
+
+
+def artifact_paths(run_id: str, folder: str) -> set[str]:
+    """The paths of a run's artifacts in a folder (empty: at the top)."""
+    if local := kept.kept(run_id):
+        return {path for path in local.contents().files if path.rpartition("/")[0] == folder}
+    listed = client_of(tracking_uri()).list_artifacts(kept.known_as(run_id), folder or None)
+    return {entry.path for entry in listed}
 
 
 def tracking_uri() -> str:
@@ -257,23 +277,73 @@ def tracking_uri() -> str:
     return f"sqlite:///{Path.cwd() / 'mlflow.db'}"
 
 
-def _run(run_id: str) -> Any:
+def with_secret(uri: str) -> str:
+    """The current URI, with its user and password, where it is the one that was written down as ``uri``."""
+    current = tracking_uri()
+    return current if without_secret(current) == uri else uri
+
+
+def _run(run_id: str) -> Run:
     from mlflow.exceptions import MlflowException
 
     try:
-        return _client().get_run(run_id)
+        return client_of(tracking_uri()).get_run(kept.known_as(run_id))
     except MlflowException as error:
         raise InputError(
-            "E133", "the run must exist", where=tracking_uri(), value=run_id, mend="`etude ui` shows the runs"
+            "E133",
+            "the run must exist",
+            where=without_secret(tracking_uri()),
+            value=run_id,
+            mend="`etude ui` shows the runs",
         ) from error
 
 
-def _client() -> MlflowClient:
-    return _client_of(tracking_uri())
+@contextmanager
+def answers() -> Iterator[None]:
+    """Whatever MLflow's client raises becomes AwayError, RefusedError or GoneError."""
+    from mlflow.exceptions import MlflowException, RestException
+    from requests import RequestException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except MlflowException as error:
+        code, status = error.error_code, _status(error)
+        from_mlflow = isinstance(error, RestException) or "API request" not in str(
+            error
+        )  # and not from a proxy
+        if code == "RESOURCE_DOES_NOT_EXIST" and from_mlflow:
+            raise GoneError(_first_line(error)) from error
+        raise (RefusedError if code in NOT_TAKEN or status == TOO_LARGE else AwayError)(
+            _first_line(error)
+        ) from error
+    except InputError as error:
+        raise AwayError(error.value if error.code == "E132" else str(error)) from error
+    except (RequestException, SQLAlchemyError, OSError) as error:
+        raise AwayError(_first_line(error)) from error
+
+
+def _status(error: BaseException | None) -> int:
+    """The HTTP status of an answer, 0 where there is none."""
+    return int(getattr(error, "get_http_status_code", int)())
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:300]
+
+
+def _deleted(uri: str, name: str) -> EtudeError:
+    return InputError(
+        "E133",
+        "the MLflow experiment must not be deleted",
+        where=without_secret(uri),
+        value=name,
+        mend="restore it in MLflow, or choose another name",
+    )
 
 
 @cache
-def _client_of(uri: str) -> MlflowClient:
+def client_of(uri: str) -> MlflowClient:
     """A client whose database exists and is migrated: one process does it, under a lock, the others wait.
 
     Eight processes on a fresh SQLite file without the lock: seven died in the migration.
@@ -296,102 +366,6 @@ def _client_of(uri: str) -> MlflowClient:
     return client
 
 
-def _experiment_id(client: MlflowClient, name: str) -> str:
-    """Got or created, also when another process creates it at the same moment."""
-    from mlflow.exceptions import MlflowException
-
-    found = client.get_experiment_by_name(name)
-    if found is None:
-        try:
-            return str(client.create_experiment(name, tags=MODEL_TRAINING))
-        except MlflowException:
-            found = client.get_experiment_by_name(name)
-            if found is None:
-                raise
-    if found.lifecycle_stage != "active":
-        raise InputError(
-            "E133",
-            "the MLflow experiment must not be deleted",
-            where=tracking_uri(),
-            value=name,
-            mend="restore it in MLflow, or choose another name",
-        )
-    return str(found.experiment_id)
-
-
-def _own_tags(experiment: Experiment, folder: str) -> dict[str, str]:
-    own = {"etude": "run", "experiment.sha256": experiment.digest()}
-    # A rerun of a private table reads its source again, which may be relative to the folder.
-    return own | ({"private": "true", "folder": folder} if experiment.data.private else {})
-
-
-def _close_after(client: MlflowClient, run_id: str, error: BaseException) -> None:
-    """FAILED or KILLED whatever else goes wrong meanwhile; ``error`` stays the error that the user sees."""
-    told = (str(error) or type(error).__name__).encode("utf-8", "replace").decode()
-    tags = {"error": told}
-    if isinstance(error, EtudeError):
-        tags["error_code"] = error.code
-    if isinstance(error, DivergedError):
-        tags["diverged_at_step"] = str(getattr(error, "step", ""))
-    with undisturbed():
-        with suppress(Exception):
-            log_tags_to(run_id, tags)
-        try:
-            client.set_terminated(run_id, "FAILED" if isinstance(error, Exception) else "KILLED")
-        except Exception as second:
-            logging.getLogger("etude").warning("run %s could not be closed in MLflow: %s", run_id, second)
-
-
-def log_file_to(run_id: str, path: str, content: bytes) -> None:
-    _log_files_to(run_id, {path: content})
-
-
-def _log_files(run: Run, files: Mapping[str, bytes]) -> None:
-    if files:
-        _log_files_to(run.run_id, files)
-
-
-@uninterrupted()
-def _log_files_to(run_id: str, files: Mapping[str, bytes]) -> None:
-    with tempfile.TemporaryDirectory() as temporary:
-        for path, content in files.items():
-            local = Path(temporary) / path
-            local.parent.mkdir(parents=True, exist_ok=True)
-            local.write_bytes(content)
-        _client().log_artifacts(run_id, temporary)
-
-
-def _as_metrics(points: Iterable[Point]) -> list[Any]:
-    from mlflow.entities import Metric
-
-    return [Metric(safe_name(p.name), p.value, p.timestamp, p.step) for p in points]
-
-
 def _chunks(items: list[Any], size: int) -> Iterator[list[Any]]:
     for start in range(0, len(items), size):
         yield items[start : start + size]
-
-
-def _signature(packaged: Packaged) -> ModelSignature:
-    """Every raw column, of any type and optional: what is missing is named by the model itself."""
-    from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, DataType, Schema
-    from mlflow.types.schema import AnyType
-
-    anything = AnyType()  # type: ignore[no-untyped-call]
-    inputs = Schema([ColSpec(anything, name, required=False) for name in packaged.inputs])
-    if not packaged.answers:  # of a private table
-        return ModelSignature(inputs)
-    return ModelSignature(
-        inputs, Schema([ColSpec(DataType[kind], name) for name, kind in packaged.answers.items()])
-    )
-
-
-def _example(store: Store, packaged: Packaged) -> Any:
-    import pandas as pd
-
-    return pd.DataFrame(json.loads(store.get(packaged.example)), columns=list(packaged.inputs))
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000_000

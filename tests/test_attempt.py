@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import threading
+import time
 import warnings
 from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
 
-from etude.errors import HeldError
 from etude.experiment_file import load
-from etude.files import held
 from etude.steps.train import Trained
-from tasks import tracking
+from tasks import local_runs, recording
 from tasks.held_signals import HeldSignals
 from tasks.progress import Listener, listening
+from tasks.recognise import recognised
 
 
 class Heard(Listener):
@@ -58,52 +56,65 @@ def trained(place: Path, heard: Heard, *, fresh: bool = False) -> tuple[str, Tra
         from tasks.split import split_rows
         from tasks.train import train_network
 
-    found, run_id = None, ""
+    found = None
     try:
         with (
             listening(heard),
-            tracking.open_run(load(place / "flowers.yaml"), folder=str(place), fresh=fresh) as run,
+            recording.open_run(load(place / "flowers.yaml"), folder=str(place), fresh=fresh) as run,
         ):
-            run_id = run.run_id
-            cleaned = clean_table.fn(run, collect_table.fn(run, None))
+            collected = collect_table.fn(run, None)
+            run, _ = recognised(run, collected)
+            cleaned = clean_table.fn(run, collected)
             encodings = encode_columns.fn(run, cleaned, split_rows.fn(run, cleaned))
             found = train_network.fn(run, encodings)
     except KeyboardInterrupt:
         pass
-    return run_id, found
+    return run.run_id, found
 
 
-def test_a_run_that_was_interrupted_is_continued_by_the_next_one(place: Path) -> None:
+def test_a_run_that_was_interrupted_is_continued_in_the_same_run(place: Path) -> None:
     stopped = Heard(stop_at_epoch=3)
     first, nothing = trained(place, stopped)
     assert nothing is None
     assert stopped.notes == ["stops here and keeps a checkpoint: the same command goes on from this step"]
-    again = Heard()
-    second, found = trained(place, again)
-    assert again.epochs == [4, 5, 6, 7, 8], "epoch 4 had begun: its first step is behind it"
-    assert again.notes == [f"goes on after step 16 (3 whole epochs), where run {first} was stopped"]
-    whole_id, whole = trained(place, Heard(), fresh=True)
-    assert found.digest == whole.digest
     client = MlflowClient()
     assert client.get_run(first).info.status == "KILLED"
-    assert client.get_run(first).data.tags["resumed_by"] == second
-    tags = client.get_run(second).data.tags
-    assert (tags["resumed_from"], tags["resumed_at_step"]) == (first, "16")
-    losses = [client.get_metric_history(run_id, "train/loss") for run_id in (second, whole_id)]
-    first_losses, whole_losses = ([(m.step, m.value) for m in history] for history in losses)
-    assert first_losses == whole_losses
-    assert len(losses[0]) == 8, "the epochs before the stop are in the new run, too"
     before = client.get_metric_history(first, "train/loss")
-    assert [(m.timestamp, m.step) for m in before] == [(m.timestamp, m.step) for m in losses[0][:3]]
+    assert len(before) == 3
+    again = Heard()
+    second, found = trained(place, again)
+    assert second == first
+    assert again.epochs == [4, 5, 6, 7, 8], "epoch 4 had begun: its first step is behind it"
+    assert again.notes[0].startswith(f"goes on with run {first} of ")
+    assert again.notes[1:] == ["goes on after step 16 (3 whole epochs), where this run was stopped"]
+    whole_id, whole = trained(place, Heard(), fresh=True)
+    assert whole_id != first
+    assert found.digest == whole.digest
+    tags = client.get_run(first).data.tags
+    assert (tags["attempts"], tags["resumed_at_step"]) == ("2", "16")
+    losses = [client.get_metric_history(run_id, "train/loss") for run_id in (first, whole_id)]
+    first_losses, whole_losses = ([(m.step, m.value) for m in history] for history in losses)
+    assert first_losses == whole_losses, "no epoch is missing and none is there twice"
+    assert [m.timestamp for m in losses[0][:3]] == [m.timestamp for m in before]
+    assert client.get_run(first).info.status == "FINISHED"
     assert list((place / ".etude" / "checkpoints").iterdir()) == []
 
 
-def test_a_dead_process_leaves_no_running_run(place: Path) -> None:
+def test_a_run_whose_process_died_is_closed_by_the_next_start(place: Path) -> None:
     first, _ = trained(place, Heard(stop_at_epoch=2))
+    local = local_runs.with_run_id(place / ".etude", first)
+    local.change(status="RUNNING")  # as a SIGKILL leaves it
+    local.mark_unsent()
     client = MlflowClient()
-    client.update_run(first, status="RUNNING")  # as a SIGKILL leaves it
-    trained(place, Heard())
+    client.update_run(first, status="RUNNING")
+    with recording.open_run(load(place / "flowers.yaml", ["seed=7"]), folder=str(place)):
+        pass
+    deadline = time.monotonic() + 60
+    while client.get_run(first).info.status == "RUNNING":
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
     assert client.get_run(first).info.status == "KILLED"
+    assert client.get_run(first).data.tags["error"] == "the process died"
 
 
 def test_fresh_does_not_go_on_from_a_checkpoint(place: Path) -> None:
@@ -113,34 +124,6 @@ def test_fresh_does_not_go_on_from_a_checkpoint(place: Path) -> None:
     assert heard.epochs[0] == 1
     assert not heard.notes
     assert "resumed_from" not in MlflowClient().get_run(run_id).data.tags
-
-
-HOLDER = """
-import sys, time
-from pathlib import Path
-from etude.files import held
-with held(Path(sys.argv[1]), "one at a time"):
-    print("held", flush=True)
-    time.sleep(60)
-"""
-
-
-def test_one_process_holds_a_place_and_a_dead_one_does_not(tmp_path: Path) -> None:
-    path = tmp_path / "x.lock"
-    process = subprocess.Popen([sys.executable, "-c", HOLDER, str(path)], stdout=subprocess.PIPE, text=True)
-    assert process.stdout.readline() == "held\n"
-    with pytest.raises(HeldError) as caught, held(path, "one process at a time may train this"):
-        pass
-    assert str(caught.value) == (
-        f"E128 one process at a time may train this, {path}, found 'process {process.pid}'; wait until it has ended"
-    )
-    assert caught.value.exit_code == 6
-    process.kill()
-    process.wait()
-    process.stdout.close()
-    with held(path, ""):
-        assert path.exists()
-    assert not path.exists()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

@@ -383,3 +383,24 @@ def test_official_test_rows_are_given_as_a_frame(place: Path) -> None:
     result = train(experiment, data=frame[:90], test=frame[90:], folder=str(place))
     assert result.metrics["test/rows"] == 30
     assert result.metrics["split/train_rows"] + result.metrics["split/validation_rows"] == 90
+
+
+def test_a_finished_run_is_not_made_again_until_something_changes(place: Path) -> None:
+    first = run(place)
+    again = run(place)
+    assert (again.same_as, again.run_id) == (first.run_id, first.run_id)
+    assert again.metrics == first.metrics
+    assert again.model_uri == first.model_uri
+    assert len(client(place).search_runs(["1"])) == 1
+    table = (place / "flowers.csv").read_text().splitlines()
+    (place / "flowers.csv").write_text("\n".join(table[:-1]) + "\n")
+    other = run(place, "train.epochs=9")
+    assert not other.same_as
+    changed = client(place).get_run(other.run_id).data.tags["changed"]
+    rows = len(table) - 1
+    assert (
+        changed
+        == f"changed since run {first.run_id}: train.epochs 8 -> 9; the data ({rows:,} -> {rows - 1:,} rows)"
+    )
+    client(place).delete_run(other.run_id)
+    assert run(place, "train.epochs=9").run_id != other.run_id, "a run that was deleted is made again"

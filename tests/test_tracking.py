@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from etude.errors import EtudeError, InputError
+from etude.errors import InputError
 from etude.experiment import Experiment
-from etude.outcome import Point, Record
-from tasks import tracking
+from etude.outcome import Record
+from tasks import recording, tracking
 from tasks.mlflow_names import losses_link, safe_name
 
 EXPERIMENT = Experiment(name="x", data={"source": "t.csv", "target": "y"})
@@ -24,67 +24,6 @@ def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MlflowClient:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
     monkeypatch.setenv("ETUDE_HOME", str(tmp_path / ".etude"))
     return MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
-
-
-def test_a_run_is_running_inside_and_finished_after(client: MlflowClient) -> None:
-    with tracking.open_run(EXPERIMENT, folder=".", tags={"mine": "1"}) as run:
-        assert client.get_run(run.run_id).info.status == "RUNNING"
-    done = client.get_run(run.run_id)
-    assert done.info.status == "FINISHED"
-    assert done.data.params["split.validation"] == "0.2"
-    assert (done.data.tags["mine"], done.data.tags["etude"]) == ("1", "run")
-    assert done.data.tags["experiment.sha256"] == EXPERIMENT.digest()
-    assert done.info.user_id not in ("", "unknown")
-
-
-@pytest.mark.parametrize(
-    ("error", "status", "code"),
-    [
-        (EtudeError("E999", "no"), "FAILED", "E999"),
-        (ValueError("no"), "FAILED", None),
-        (KeyboardInterrupt(), "KILLED", None),
-        (SystemExit(143), "KILLED", None),
-    ],
-)
-def test_what_ended_a_run_is_its_status(
-    client: MlflowClient, error: BaseException, status: str, code: str | None
-) -> None:
-    with pytest.raises(type(error)), tracking.open_run(EXPERIMENT, folder=".") as run:
-        raise error
-    done = client.get_run(run.run_id)
-    assert done.info.status == status
-    assert done.data.tags.get("error_code") == code
-    assert done.data.tags["error"]
-
-
-def test_a_record_arrives_whole_and_an_exact_resend_changes_nothing(client: MlflowClient) -> None:
-    points = tuple(Point("train/loss", i / 7, i, 1_700_000_000_000 + i) for i in range(2_500))
-    with tracking.open_run(EXPERIMENT, folder=".") as run:
-        record = Record(
-            params={f"p{i}": "v" for i in range(250)},
-            metrics={"test/accuracy": 0.5},
-            tags={f"t{i}": "v" for i in range(250)} | {"long": "x" * 9_000},
-            points=points,
-            files={"a/b.txt": run.store.put(b"content")},
-        )
-        tracking.ship(run, record)
-        tracking.ship_points(run, points)
-    done = client.get_run(run.run_id)
-    assert sum(name.startswith("p") for name in done.data.params) == 250
-    assert len(done.data.tags["long"]) == 6_000
-    assert done.data.metrics["test/accuracy"] == 0.5
-    history = client.get_metric_history(run.run_id, "train/loss")
-    assert [(p.step, p.value, p.timestamp) for p in sorted(history, key=lambda p: p.step)] == [
-        (p.step, p.value, p.timestamp) for p in points
-    ]
-    assert tracking.artifact(run.run_id, "a/b.txt") == b"content"
-
-
-def test_points_that_went_live_are_not_sent_again(client: MlflowClient) -> None:
-    live, late = Point("m", 1.0, 1, 1), Point("m", 2.0, 2, 2)
-    with tracking.open_run(EXPERIMENT, folder=".") as run:
-        tracking.ship(run, Record(points=(live, late)), frozenset([live]))
-    assert [p.step for p in client.get_metric_history(run.run_id, "m")] == [2]
 
 
 @pytest.mark.parametrize(
@@ -99,15 +38,15 @@ def test_points_that_went_live_are_not_sent_again(client: MlflowClient) -> None:
 )
 def test_names_that_mlflow_refuses_can_be_read_back(client: MlflowClient, name: str, safe: str) -> None:
     assert safe_name(name) == safe
-    with tracking.open_run(EXPERIMENT, folder=".") as run:
-        tracking.ship(run, Record(metrics={name: 1.0}))
+    with recording.open_run(EXPERIMENT, folder=".") as run:
+        recording.record(run, Record(metrics={name: 1.0}))
     assert client.get_run(run.run_id).data.metrics == {safe: 1.0}
 
 
 def test_a_run_that_does_not_exist_is_one_line(client: MlflowClient) -> None:
     with pytest.raises(InputError, match="E133 the run must exist"):
         tracking.tags_of("nope")
-    with tracking.open_run(EXPERIMENT, folder=".") as run:
+    with recording.open_run(EXPERIMENT, folder=".") as run:
         pass
     with pytest.raises(InputError, match="E133 the run must hold the artifact"):
         tracking.artifact(run.run_id, "nope.txt")
@@ -117,15 +56,16 @@ def test_a_deleted_experiment_is_one_line(client: MlflowClient) -> None:
     client.delete_experiment(client.create_experiment("x"))
     with (
         pytest.raises(InputError, match="E133 the MLflow experiment must not be deleted"),
-        tracking.open_run(EXPERIMENT, folder="."),
+        recording.open_run(EXPERIMENT, folder="."),
     ):
         pytest.fail("the run must not open")
 
 
 def _open_and_close(number: int) -> str:
-    with tracking.open_run(EXPERIMENT, folder=".") as run:
-        tracking.ship(run, Record(metrics={"number": number}))
-        return run.experiment_id
+    experiment = EXPERIMENT.model_copy(update={"seed": number})
+    with recording.open_run(experiment, folder=".") as run:
+        recording.record(run, Record(metrics={"number": number}))
+    return run.experiment_id
 
 
 def test_processes_that_start_together_share_a_fresh_database(client: MlflowClient) -> None:
@@ -159,7 +99,7 @@ def test_a_kill_in_the_migration_leaves_no_half_database(
 
 
 def test_an_error_that_mlflow_cannot_hold_still_closes_the_run(client: MlflowClient) -> None:
-    with pytest.raises(ValueError, match="a\ud800b"), tracking.open_run(EXPERIMENT, folder=".") as run:
+    with pytest.raises(ValueError, match="a\ud800b"), recording.open_run(EXPERIMENT, folder=".") as run:
         raise ValueError("a\ud800b")
     assert client.get_run(run.run_id).info.status == "FAILED"
 

@@ -1,4 +1,4 @@
-"""The one way a file is written: whole or not at all; and how a process has a place for itself."""
+"""The one way a file is written: whole or not at all."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from etude.errors import DiskFullError, EtudeError, HeldError, InputError
+from etude.errors import DiskFullError, EtudeError, InputError
 from etude.home import home
 
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
@@ -44,43 +44,14 @@ def placed(path: Path) -> Iterator[IO[bytes]]:
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
             raise
-        _sync_folder(path.parent)
+        sync(path.parent)
     except OSError as error:
         raise explained(error, path) from error
 
 
-@contextmanager
-def held(path: Path, what: str) -> Iterator[None]:
-    """Within, no other process holds ``path``, an empty file that is gone afterwards; a dead process holds nothing.
-
-    Raises HeldError E128 with the id of the process that does.
-    """
-    import fcntl
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    while True:
-        with path.open("a+") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                file.seek(0)
-                holder = f"process {file.read() or 'unknown'}"
-                mend = "wait until it has ended"
-                raise HeldError("E128", what, where=str(path), value=holder, mend=mend) from None
-            if not path.exists() or path.stat().st_ino != os.fstat(file.fileno()).st_ino:
-                continue  # its holder removed it between our two calls
-            file.truncate(0)
-            file.write(str(os.getpid()))
-            file.flush()
-            try:
-                yield
-            finally:
-                path.unlink(missing_ok=True)
-            return
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """What was written to ``path`` survives a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

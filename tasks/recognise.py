@@ -1,0 +1,89 @@
+"""Is this a new run? Once the data are known: the same as a finished one, the next attempt of one that was stopped,
+or a new one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+from pydantic import TypeAdapter
+
+from etude.experiment import digest_of
+from etude.sealed import unsealed
+from etude.steps.collect import Collected
+from tasks import local_runs, recording, tracking
+from tasks.changes import what_changed
+from tasks.local_runs import LocalRun
+from tasks.mlflow_names import losses_link
+from tasks.progress import listener
+from tasks.result import RunResult
+from tasks.run import Run
+
+
+def recognised(run: Run, collected: Collected) -> tuple[Run, RunResult | None]:
+    """The run to go on with; and where an earlier run has finished the very same, its result.
+
+    A run that was stopped or whose process died is gone on with, in the same run of MLflow. ``run.fresh`` makes a
+    new one.
+    """
+    data = _data_digest(collected)
+    for earlier in [] if run.fresh else _others(run):
+        facts = earlier.facts()
+        if facts.status == "FINISHED" and facts.data == data and (result := _still_there(earlier)):
+            recording.discard(run, earlier)
+            listener().said(f"same as run {earlier.run_id} of {_when(facts.started)}: nothing changed since")
+            return run, result
+        if facts.status in ("RUNNING", "KILLED") and facts.data in (data, None):
+            run = recording.go_on(run, earlier, data)
+            listener().said(f"goes on with run {run.run_id} of {_when(facts.started)}, which was stopped")
+            listener().opened(run)
+            return run, None
+    changed = what_changed(run, data)
+    recording.begin(run, data)
+    listener().opened(run)
+    if changed:
+        recording.record_tags(run, {"changed": changed})
+        listener().said(changed)
+    return run, None
+
+
+def earlier_result(local: LocalRun) -> RunResult | None:
+    """What the flow gave back then, with the ids that MLflow has given since; None when it is not there whole."""
+    found = unsealed(local.result.read_bytes()) if local.result.exists() else None
+    if found is None:
+        return None
+    kept = TypeAdapter(RunResult).validate_python(found)
+    run_id, experiment_id = local.run_id, local.sent().experiment_id
+    link = losses_link(run_id, experiment_id, kept.tracking_uri)
+    return replace(
+        kept,
+        run_id=run_id,
+        experiment_id=experiment_id,
+        model_uri=local.model_uri,
+        losses_link=link,
+        same_as=run_id,
+    )
+
+
+def _others(run: Run) -> list[LocalRun]:
+    found = local_runs.with_key(Path(run.home), run.local.facts().key)
+    return [local for local in found if local.local_id != run.local_id]
+
+
+def _still_there(local: LocalRun) -> RunResult | None:
+    """Its result, unless somebody deleted the run in MLflow."""
+    run_id = local.sent().run_id
+    if run_id and not tracking.is_there(tracking.with_secret(local.facts().tracking_uri), run_id):
+        return None
+    return earlier_result(local)
+
+
+def _data_digest(collected: Collected) -> str:
+    """Of the tables and of how they were read."""
+    tables = [collected.snapshot, collected.schema.sha256, collected.parsing.sha256]
+    return digest_of([*tables, collected.test.digest if collected.test else ""])
+
+
+def _when(milliseconds: int) -> str:
+    return f"{datetime.fromtimestamp(milliseconds / 1000):%Y-%m-%d %H:%M}"
