@@ -160,7 +160,7 @@ def test_mlflow_and_prefect_know_each_other_and_the_edges_are_kept(place: Path) 
         "validate": {"clean", "split", "encode", "train"},
         "test": {"clean", "split", "encode", "train", "validate"},
         # clean too: collect's schema travels on inside what clean returns
-        "register": {"collect", "clean", "encode", "train", "test"},
+        "register": {"collect", "clean", "split", "encode", "train", "test"},
     }
 
 
