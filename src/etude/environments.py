@@ -14,7 +14,7 @@ from typing import Any
 
 from etude import sources
 from etude.errors import InputError
-from etude.files import held, write_atomically
+from etude.lease import held, write_atomically
 from etude.wheel import wheel_name, wheel_of
 
 READY = "ready.json"
