@@ -14,7 +14,8 @@ from typing import Any
 
 from etude import sources
 from etude.errors import InputError
-from etude.lease import held, write_atomically
+from etude.files import write_atomically
+from etude.lease import held
 from etude.wheel import wheel_name, wheel_of
 
 READY = "ready.json"
