@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from etude.experiment import Experiment
+from etude.identity import injected
 from etude.training.devices import device_name
 from tasks import recording
+from tasks.progress import listener
 from tasks.run import Run
 
 
@@ -18,8 +20,13 @@ def linked_run(experiment: Experiment, *, folder: str, fresh: bool = False) -> I
 
     device_name(experiment.train.device)  # E110 leaves no run
     flow_run_id = flow_run.id
-    tags = {"prefect.flow_run_id": str(flow_run_id), "prefect.flow_run_name": str(flow_run.name)}
-    with recording.open_run(experiment, folder=folder, fresh=fresh, tags=tags if flow_run_id else {}) as run:
+    warnings = injected()
+    tags = {"environment.warning": "; ".join(warnings)} if warnings else {}
+    if flow_run_id:
+        tags |= {"prefect.flow_run_id": str(flow_run_id), "prefect.flow_run_name": str(flow_run.name)}
+    with recording.open_run(experiment, folder=folder, fresh=fresh, tags=tags) as run:
+        for warning in warnings:
+            listener().said(warning)
         try:
             yield run
         finally:

@@ -17,7 +17,29 @@ from etude import sources
 SET = ("MKL_CBWR", "MKL_ENABLE_INSTRUCTIONS", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
 """Variables by which a user chooses the instructions of torch's libraries: they change bits. (Torch's own choice is the
 fingerprint's ``cpu_capability``.)"""
-NOTED = ("TZ", "LANG", "LC_ALL", "PYTHONHASHSEED", "PYTHONPATH", "LD_PRELOAD", "OMP_NUM_THREADS")
+NOTED = (
+    "TZ",
+    "LANG",
+    "LC_ALL",
+    "PYTHONHASHSEED",
+    "OMP_NUM_THREADS",
+    "PYTHONPATH",
+    "LD_PRELOAD",
+    "LD_LIBRARY_PATH",
+    "DYLD_INSERT_LIBRARIES",
+)
+
+
+INJECTING = ("PYTHONPATH", "LD_PRELOAD", "LD_LIBRARY_PATH", "DYLD_INSERT_LIBRARIES")
+
+
+def injected() -> tuple[str, ...]:
+    """A warning for each environment variable that brings other code into the process than what is installed."""
+    return tuple(
+        f"{name} is set: other code than what is installed may run; its value stands in identity.json"
+        for name in INJECTING
+        if os.environ.get(name)
+    )
 
 
 def identity(own_network: str = "", *, threads: int = 1, seed: int = 0) -> dict[str, Any]:
