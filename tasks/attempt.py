@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from etude.files import write_atomically
 from etude.lease import held
+from etude.sealed import sealed, unsealed
 from etude.training.checkpoint import Checkpoints
 from tasks import local_runs, recording
 from tasks.held_signals import HeldSignals
@@ -63,6 +63,6 @@ def _hand_over(folder: Path, run: Run) -> str:
     """The run that trained here before, in MLflow's words; ours is written down in its place."""
     path, earlier = folder / "run.json", run.local_id
     if path.exists():
-        earlier = str(json.loads(path.read_bytes())["local_id"])
-    write_atomically(path, json.dumps({"local_id": run.local_id}).encode())
+        earlier = unsealed(path.read_bytes()) or earlier
+    write_atomically(path, sealed(run.local_id))
     return local_runs.of(Path(run.home), earlier).run_id

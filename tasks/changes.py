@@ -9,6 +9,7 @@ from typing import Any
 
 from etude.causes import causes
 from etude.files import write_atomically
+from etude.sealed import sealed, unsealed
 from etude.store import Ref
 from tasks import local_runs
 from tasks.local_runs import LocalRun
@@ -25,8 +26,9 @@ def what_changed(run: Run, data: str) -> str:
     The run becomes the last one of its name.
     """
     path = _last_path(run)
-    last = local_runs.of(Path(run.home), path.read_text()) if path.exists() else None
-    write_atomically(path, run.local_id.encode())
+    known = unsealed(path.read_bytes()) if path.exists() else None
+    last = local_runs.of(Path(run.home), known) if known else None
+    write_atomically(path, sealed(run.local_id))
     if last is None or not last.journal.exists():
         return ""
     found = _differences(run, last, data)

@@ -15,6 +15,7 @@ from etude.home import home
 
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 NOT_ALLOWED = {errno.EACCES, errno.EPERM, errno.EROFS}
+NO_FOLDER = {errno.EEXIST, errno.ENOTDIR, errno.ELOOP}
 LEFTOVER = ".writing-*"
 """What a process that is killed while it writes leaves behind."""
 
@@ -67,7 +68,7 @@ def explained(error: OSError, path: Path) -> Exception:
             where=str(path),
             mend="free some space, then run it again",
         )
-    if error.errno in NOT_ALLOWED:
+    if error.errno in NOT_ALLOWED | NO_FOLDER:
         return InputError(
             "E122",
             "the folder must be writable",

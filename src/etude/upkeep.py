@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import json
 import shutil
 import time
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from etude import journal
 from etude.files import LEFTOVER
 from etude.sealed import unsealed
 from etude.store import Ref, Store, refs_in
 
 KINDS = ("objects", "steps", "checkpoints", "runs", "prefect", "logs", "other")
+OF_NO_VALUE = (".unsent", ".leases")
+"""Folders of files whose names alone are relied on."""
 GRACE_SECONDS = 86_400.0
 """What was written or asked for this lately may belong to a run that is going on."""
 
@@ -87,9 +87,9 @@ def unneeded(home: Path, days: float, now: float | None = None) -> Unneeded:
     outcomes = sorted((store.root / "steps").glob("*.json"))
     gone = [path for path in outcomes if path.stat().st_mtime < min(oldest, in_use)]
     needed = {ref.sha256 for path in set(outcomes) - set(gone) for ref in _refs_of(path)}
-    for journal in (home / "runs").glob("*/journal"):
-        if journal.stat().st_mtime >= oldest or (home / "runs" / ".unsent" / journal.parent.name).exists():
-            needed |= {ref.sha256 for ref in _refs_in_journal(journal)}
+    for path in (home / "runs").glob("*/journal"):
+        if path.stat().st_mtime >= oldest or (home / "runs" / ".unsent" / path.parent.name).exists():
+            needed |= {ref.sha256 for ref in _refs_in_journal(path)}
     gone += [
         path
         for path in sorted((store.root / "objects").glob("*/*"))
@@ -142,14 +142,7 @@ def _refs_of(outcome: Path) -> Iterator[Ref]:
 
 
 def _refs_in_journal(path: Path) -> Iterator[Ref]:
-    for line in path.read_bytes().splitlines():
-        record = _journal_record(line)
-        yield from refs_in(record)
-
-
-def _journal_record(line: bytes) -> Any | None:
-    checksum, _, body = line.partition(b" ")
-    return json.loads(body) if b"%08x" % zlib.crc32(body) == checksum else None
+    yield from (ref for entry in journal.entries(path) for ref in refs_in(entry.content))
 
 
 def _sound_checkpoint(path: Path) -> bool:
@@ -159,14 +152,13 @@ def _sound_checkpoint(path: Path) -> bool:
         return hashlib.sha256(path.read_bytes()).hexdigest() == path.stem.rpartition("-")[2]
     if path.suffix == ".trace":
         return is_sound(path)
-    return True
+    return unsealed(path.read_bytes()) is not None
 
 
 def _damaged_run_file(path: Path) -> str:
-    if path.parent.name.startswith(".") or _is_leftover(path):
+    if path.is_dir() or path.parent.name in OF_NO_VALUE or _is_leftover(path):
         return ""
-    if path.suffix == ".json":
+    if path.name != "journal":
         return "" if unsealed(path.read_bytes()) is not None else "the file does not have its checksum"
-    lines = path.read_bytes().splitlines()
-    wrong = [str(number) for number, line in enumerate(lines, 1) if _journal_record(line) is None]
+    wrong = [str(number) for number in journal.damaged(path)]
     return f"lines {', '.join(wrong[:10])} do not have their checksum and are not sent" if wrong else ""
