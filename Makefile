@@ -13,7 +13,7 @@ PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constr
 # One test file a worker, on up to four cores.
 SIDE_BY_SIDE = --numprocesses logical --maxprocesses 4 --dist loadfile
 
-.PHONY: run test test-all check bench faults clean help
+.PHONY: run test test-all check bench faults outages clean help
 .DEFAULT_GOAL = help
 
 help:
@@ -39,6 +39,10 @@ bench: $(INSTALLED)
 
 faults: $(INSTALLED)
 	@$(BIN)/python bench/kill.py --kills 120 --runs 10
+
+outages: $(INSTALLED)
+	@$(BIN)/python bench/outages.py
+	@$(BIN)/python bench/writers.py
 
 $(INSTALLED): pyproject.toml constraints.txt
 	@echo "setting up $(VENV): torch, prefect, mlflow and what they need, about two minutes"

@@ -144,6 +144,26 @@ def test_nothing_outlives_a_sigkill(flowers_file: Path) -> None:
     wait_for(lambda: those_in(place) == [], seconds=30)
 
 
+def test_a_killed_run_goes_on_in_the_same_run_of_mlflow(flowers_file: Path) -> None:
+    place = flowers_file.parent
+    overrides = ("--set", "train.epochs=500", "--set", "train.patience=500")
+    process = start(place, "run", "flowers.yaml", *overrides)
+    wait_for(lambda: is_training(place))
+    process.kill()
+    process.communicate(timeout=60)
+    (killed,) = client(place).search_runs(["1"])
+    assert killed.info.status == "RUNNING"
+    out, told = start(place, "run", "flowers.yaml", *overrides, "--json").communicate(timeout=240)
+    answer = json.loads(out.splitlines()[-1])
+    assert f"goes on with run {killed.info.run_id} of " in told
+    (run,) = client(place).search_runs(["1"])
+    assert answer["run_id"] == run.info.run_id == killed.info.run_id
+    assert (run.info.status, run.data.tags["attempts"]) == ("FINISHED", "2")
+    losses = client(place).get_metric_history(run.info.run_id, "train/loss")
+    assert sorted(point.step for point in losses) == list(range(1, 501))
+    wait_for(lambda: those_in(place) == [], seconds=30)
+
+
 def test_a_schedule_really_runs(flowers_file: Path) -> None:
     place = flowers_file.parent
     process = start(place, "schedule", "flowers.yaml", "--cron", "* * * * *")
