@@ -56,7 +56,9 @@ def test_the_commands_of_the_readme_run(tmp_path: Path) -> None:
     )
     commands = [line.split("#")[0].split() for block in blocks("sh") for line in block.splitlines()]
     ours = [command[1:] for command in commands if command[:1] == ["etude"]]
-    assert [command[0] for command in ours] == ["init", "check", "find-lr", "run", "rerun", "schedule"]
+    assert [command[0] for command in ours] == [
+        *("init", "check", "find-lr", "run", "rerun", "proof", "verify", "sync", "schedule")
+    ]
     etude = str(Path(sys.executable).with_name("etude"))
     for command in ours[:4]:
         told = subprocess.run([etude, *command], cwd=tmp_path, capture_output=True, text=True, timeout=240)

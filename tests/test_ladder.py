@@ -80,6 +80,9 @@ def test_epochs_that_agree_are_folded_for_readers() -> None:
     stages = [rung.stage for rung in folded(ladder(BEFORE, later))]
     assert stages[4:6] == ["epochs 1-2", "epoch 3"]
     assert [rung.stage for rung in folded(ladder(BEFORE, BEFORE))][4] == "epochs 1-3"
+    earlier = replace(BEFORE, losses=[BEFORE.losses[0], (0.9, 0.9), (0.8, 0.8)])
+    first, rest = folded(ladder(BEFORE, earlier))[4:6]
+    assert [(first.stage, first.same), (rest.stage, rest.same)] == [("epoch 1", True), ("epochs 2-3", False)]
 
 
 def test_stages_that_an_older_run_did_not_write_down_are_left_out() -> None:

@@ -93,14 +93,14 @@ def first_difference(before: Evidence, now: Evidence) -> str | None:
 
 
 def folded(rungs: Sequence[Rung]) -> list[Rung]:
-    """The rungs for a reader: epochs in a row that are all the same become one."""
+    """The rungs for a reader: epochs in a row that all agree, or all differ, become one with the first one's bits."""
     shown: list[Rung] = []
     for rung in rungs:
         last = shown[-1] if shown else None
         epochs = last is not None and last.stage.startswith("epoch") and rung.stage.startswith("epoch")
-        if last is not None and epochs and last.same and rung.same:
+        if last is not None and epochs and last.same == rung.same:
             first = last.stage.removeprefix("epochs ").removeprefix("epoch ").partition("-")[0]
-            shown[-1] = Rung(f"epochs {first}-{rung.stage.removeprefix('epoch ')}", rung.before, rung.now)
+            shown[-1] = Rung(f"epochs {first}-{rung.stage.removeprefix('epoch ')}", last.before, last.now)
         else:
             shown.append(rung)
     return shown
