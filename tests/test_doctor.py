@@ -258,3 +258,9 @@ def test_a_warning_that_the_whole_training_does_not_bear_out_is_taken_back():
     assert said[2:] == [
         f"turned out overfitting since epoch 39 in the end, not overfitting since epoch {onset}"
     ]
+
+
+def test_weights_that_went_far_and_ended_with_one_output_for_all_had_a_high_rate():
+    ailments = told_of(spread=0.0, moved=1.1)
+    assert ailments == {"constant output", "learning rate too high"}
+    assert told_of(spread=0.0, moved=0.1) == {"constant output"}

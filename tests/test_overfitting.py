@@ -244,3 +244,11 @@ def test_the_evidence_is_plain_json() -> None:
         as_json = judged(epochs).as_json()
         assert json.loads(json.dumps(as_json, allow_nan=False)) == as_json
         assert set(as_json) == {"verdict", "sentence", "evidence"}
+
+
+def test_a_validation_loss_that_still_falls_is_not_overfitting_however_wide_the_gap() -> None:
+    scores = np.full(40, 0.8)
+    measured = with_errors(history(MEMORISING, 1.1 - 0.2 * TIME, scores, scores), 0.01, constant=1.2)
+    assert judge(measured, best(measured), 1_000).verdict == "underfitting"
+    level = with_errors(history(MEMORISING, 0.9 + 0 * TIME, scores, scores), 0.01, constant=1.2)
+    assert judge(level, best(level), 1_000).verdict == "overfitting"

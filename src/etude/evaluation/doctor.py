@@ -16,7 +16,7 @@ VANISHING, EXPLODING = 1e-4, 1e3  # first weights' gradients over the last's, be
 GROWN = 30.0  # an epoch's gradients over the lowest before it
 CONSTANT = 1e-3  # spread of the outputs over rows: logits, or parts of the target's standard deviation
 MANY_SPIKES = 3
-BARELY_MOVED, STOOD_STILL = 0.02, 0.002  # weights' way over their norm
+BARELY_MOVED, STOOD_STILL, FAR = 0.02, 0.002, 0.5  # weights' way over their norm
 HARDLY_FELL = 0.1  # of the loss before the first step
 # Of the loss at the start, or a constant's where that is higher: thrown above it, restless in the mean over epochs,
 # risen above it without having learned. Of a constant's loss: what counts as learned, and as nothing.
@@ -189,9 +189,11 @@ def _of_losses(
     spikes = sum(e.loss_spikes for e in history)
     lower, higher = learning_rate / 10, learning_rate * 10
     thrown = _thrown_about(losses, vitals.start_loss, getattr(history[0], "constant_loss", None))
+    if vitals.spread < CONSTANT and vitals.moved > FAR and not thrown:
+        thrown = f"the weights moved by {100 * vitals.moved:.0f} % and every row got one output"
     if thrown and vitals.moved >= BARELY_MOVED:
         yield Finding("learning rate too high", thrown, f"try {lower:.2g}")
-    elif spikes >= MANY_SPIKES:
+    if spikes >= MANY_SPIKES:
         yield Finding(
             "loss spikes",
             f"{spikes} steps had over three times the usual loss and over twice the first",

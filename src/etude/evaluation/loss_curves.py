@@ -19,8 +19,8 @@ from etude.evaluation import row_errors
 STRIP = 5  # epochs, Prechelt's k
 SURE = 2.0  # standard errors by which validation loss must have risen
 LOST = 0.15  # of what was learned, for the rise to matter
-SURE_OF_GAP = 3.0  # standard errors between train and validation loss
-KEPT_BACK = 2.0  # a gap of this many times what was learned: less than a third of it carries over
+SURE_OF_GAP = 2.5  # standard errors between train and validation loss
+KEPT_BACK = 1.5  # a gap of this many times what was learned: less than half of it carries over
 MEMORISED = 0.05  # of a constant's loss: the train rows are known by heart
 FAR_APART = 0.1  # of accuracy or R2, between train and validation
 NO_SKILL = 0.03  # of a constant's loss: who is not better by more has learned nothing

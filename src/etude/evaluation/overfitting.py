@@ -95,13 +95,14 @@ def _judged(curves: Curves, network: Network, train: Train) -> tuple[str, str, l
     if curves.rises and curves.train_end >= curves.train_at_turn:
         settings = advice.against_instability(train)
         return "unstable", _unstable(curves, settings), settings
-    if curves.rises or curves.keeps_back:
+    stops_short = _still_falls(curves)
+    if curves.rises or (curves.keeps_back and not stops_short):
         settings = advice.against_overfitting(network, train)
         return "overfitting", _overfitting(curves, settings), settings
     if not curves.skilled[1]:
         settings = advice.against_learning_nothing(network, train)
         return "underfitting", _nothing_learned(curves, settings), settings
-    if _still_falls(curves):
+    if stops_short:
         settings = advice.against_stopping_short(train, len(curves.epochs))
         return "underfitting", _stopped_short(curves, settings), settings
     return "healthy", _healthy(curves), []
@@ -134,10 +135,12 @@ def _kept(curves: Curves) -> str:
 
 
 def _nothing_learned(curves: Curves, settings: list[advice.Setting]) -> str:
+    found = f": validation loss is {curves.lowest:.3g} at its lowest, a constant's {curves.constant:.3g}"
+    if _still_falls(curves) or curves.validation.argmin() == len(curves.epochs) - 1:
+        return f"{found}: nothing was learned yet, and it still fell. Try {advice.as_words(settings)}."
     return (
-        f": validation loss is {curves.lowest:.3g} at its lowest, a constant's {curves.constant:.3g}: nothing was "
-        f"learned that holds for new rows. See whether the columns can say anything of the target, then try "
-        f"{advice.as_words(settings)}."
+        f"{found}: nothing was learned that holds for new rows. See whether the columns can say anything of the "
+        f"target, then try {advice.as_words(settings)}."
     )
 
 
