@@ -158,7 +158,9 @@ def test_an_id_that_fits_two_runs_names_them(
         whole_run_id("ab")
 
 
-def etude_elsewhere(sources: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def etude_elsewhere(
+    sources: Path, *arguments: str, seconds: float = 280, **environment: str
+) -> subprocess.CompletedProcess[str]:
     """The command with the sources of another folder, in a process that has no Prefect server."""
     env = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT")}
     path = {"PYTHONPATH": f"{sources / 'src'}:{sources}"}
@@ -166,7 +168,7 @@ def etude_elsewhere(sources: Path, *arguments: str, **environment: str) -> subpr
         [sys.executable, "-c", "from flows.cli import main; main()", *arguments],
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=seconds,
         env=env | path | environment,
     )
 
@@ -223,3 +225,37 @@ def test_a_proof_of_the_run_is_verified_from_the_file_alone(
     assert found["notes"] == []
     assert list(elsewhere.iterdir()) == [], "a verification leaves nothing behind"
     assert "IDENTICAL. All 13 stages have the same bits." in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.services
+@pytest.mark.timeout(1800)
+def test_a_rerun_in_a_fresh_environment_has_the_packages_of_the_run(place: Path, run_id: str) -> None:
+    """Minutes: pip installs every recorded package, then nothing the second time."""
+    told = etude_elsewhere(ROOT, "rerun", run_id[:8], "--env", "--json", seconds=1700)
+    found = answer(told)
+    assert told.returncode == 0, told.stderr
+    assert found["verdicts"]["rerun"]["verdict"] == "IDENTICAL"
+    assert found["verdicts"]["rerun"]["evidence"]["causes"] == [], "the same packages, the same code"
+    (made,) = (path for path in (place / ".etude" / "envs").iterdir() if path.is_dir())
+    recorded = json.loads(held(run_id, "identity.json"))["packages"]
+    listed = subprocess.run(
+        [made / "bin" / "python", "-m", "pip", "list", "--format", "json"], capture_output=True, text=True
+    )
+    there = {entry["name"].lower().replace("_", "-"): entry["version"] for entry in json.loads(listed.stdout)}
+    assert {name: there.get(name) for name in recorded} == recorded
+    again = etude_elsewhere(ROOT, "rerun", run_id[:8], "--env", "--json")
+    assert "some minutes" not in again.stderr, "it is kept"
+
+
+@pytest.mark.slow
+def test_a_version_that_cannot_be_had_is_one_line(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from etude.environments import environment_of
+    from etude.identity import fingerprint
+
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(place))
+    identity = {"packages": {"etude-no-such-package": "1.0"}, "fingerprint": fingerprint()}
+    with pytest.raises(InputError, match=r"E133 every recorded package must be to be had at its version, .*"):
+        environment_of(identity, place / "envs", print)
+    assert not list((place / "envs").glob("*/ready.json"))
