@@ -68,7 +68,7 @@ def result_of(
         experiment_id=run.experiment_id,
         tracking_uri=without_secret(run.tracking_uri),
         metrics=metrics,
-        verdicts={v.name: v for v in (validated.verdict, trained.doctor)},
+        verdicts={v.name: v for v in (validated.verdict, trained.doctor, *tested.verdicts)},
         digests={
             "snapshot": collected.snapshot,
             **({"test_snapshot": collected.test.digest} if collected.test else {}),

@@ -188,7 +188,7 @@ def test_a_key_holds_little_that_no_run_executes(executed: dict[str, Executed]) 
 LEARNING = {"train", "validate", "folds", "test", "register"}
 EXACTLY = {
     "etude.seeds": set(STEPS) - {"clean"},
-    "etude.row_hash": {"clean", "split", "encode", "folds"},
+    "etude.row_hash": {"clean", "split", "encode", "folds", "test"},
     "etude.report.data_report": {"clean"},
     "etude.splitting.moved": {"split"},
     "etude.leaks.nearest": {"encode"},
@@ -329,8 +329,8 @@ def test_a_version_below_a_step_changes_its_key_and_not_the_others(monkeypatch: 
     really = perform.versions
     for name, steps in {
         "jinja2": {"clean", *LEARNING},  # torch needs it, too
-        "contourpy": {"clean", "train", "folds", "test"},
-        "scikit-learn": {"encode", "folds"},
+        "contourpy": {"clean", "train", "validate", "folds", "test"},
+        "scikit-learn": {"encode", "folds", "test"},
         "tabm": LEARNING,
         "pyarrow": set(STEPS),
     }.items():

@@ -49,6 +49,11 @@ FREE_OF_VALUES = frozenset(
         "test/metrics.json",
         "test/outputs.safetensors",
         "test/residuals.png",
+        "test/curves.png",
+        "test/slices.png",
+        "validate/importance.json",
+        "validate/importance.png",
+        "report.html",
     }
 )
 

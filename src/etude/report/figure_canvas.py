@@ -7,7 +7,7 @@ so that it reads on a light and on a dark page.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -46,10 +46,13 @@ STYLE: dict[Any, Any] = {
 }
 
 
-def drawn(width: float, height: float, draw: Callable[[Figure], None], *, cut: bool = False) -> bytes:
+def drawn(
+    width: float, height: float, draw: Callable[[Figure], None], *, cut: bool = False, placed: bool = False
+) -> bytes:
     """PNG bytes of what ``draw`` puts on a figure of that size (inches); no date, no software version inside.
 
-    ``cut``: to the size of what is drawn, which takes drawing it twice. The user's own matplotlib settings
+    ``cut``: to the size of what is drawn, which takes drawing it twice. ``placed``: ``draw`` sets the margins itself,
+    which halves the time. The user's own matplotlib settings
     do not apply, and are as before afterwards.
     """
     import matplotlib as mpl
@@ -59,7 +62,12 @@ def drawn(width: float, height: float, draw: Callable[[Figure], None], *, cut: b
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(STYLE)
-        figure = Figure(figsize=(width, height), dpi=DOTS_PER_INCH, layout="constrained", facecolor="white")
+        figure = Figure(
+            figsize=(width, height),
+            dpi=DOTS_PER_INCH,
+            layout=None if placed else "constrained",
+            facecolor="white",
+        )
         FigureCanvasAgg(figure)
         draw(figure)
         content = io.BytesIO()
@@ -98,6 +106,11 @@ def _glyphs() -> frozenset[int]:
     from matplotlib.font_manager import findfont, get_font
 
     return frozenset(get_font(findfont(FONT)).get_charmap())
+
+
+def room(labels: Sequence[str], width: float) -> float:
+    """The share of a figure of that width (inches) that the longest tick label needs beside its axis."""
+    return (0.35 + 0.075 * max((len(label) for label in labels), default=0)) / width
 
 
 def short(number: float) -> str:

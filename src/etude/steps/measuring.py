@@ -67,7 +67,7 @@ def of_classes(
     truth: NDArray[np.int64],
     shares: Floats,
     predicted: NDArray[np.int64],
-    seed: int,
+    seed: int | None,
     groups: Groups | None = None,
     *,
     private: bool = False,
@@ -84,7 +84,7 @@ def of_classes(
 def of_values(
     actual: Floats,
     predicted: Floats,
-    seed: int,
+    seed: int | None,
     groups: Groups | None = None,
     quantiles: Mapping[float, Floats] | None = None,
     bounds: tuple[Floats, Floats] | None = None,

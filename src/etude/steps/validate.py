@@ -6,10 +6,12 @@ import json
 from dataclasses import dataclass
 
 from etude.evaluation.decision import Decision
+from etude.evaluation.importance import Importance
 from etude.experiment import Evaluate, Network, Train
-from etude.outcome import Outcome, Record
+from etude.outcome import Outcome, Record, put_files
 from etude.steps.deciding import decided
 from etude.steps.encode import Encodings
+from etude.steps.mattering import mattering
 from etude.steps.measuring import as_text, groups_of, measured, named, too_few_groups, undefined
 from etude.steps.train import Trained, chosen, part, trained_network
 from etude.store import Ref, Store
@@ -26,6 +28,9 @@ class Validated:
     score: float | None
     verdict: Verdict
     decision: Decision
+    importances: tuple[Importance, ...]
+    metrics: dict[str, float]
+    figure: Ref
 
 
 def validate(
@@ -46,6 +51,7 @@ def validate(
 
     from etude.encoding.encoder import Encoder
     from etude.evaluation import overfitting
+    from etude.report.test_figures import importance
     from etude.training import inference
     from etude.training.fitting import Epoch
 
@@ -54,18 +60,42 @@ def validate(
     model = trained_network(store, encodings, trained, network, settings, seed)
     with inference.exact(settings.threads):
         outputs = inference.predict(model, rows.numbers, rows.categories).numpy()
-    target = Encoder.from_bytes(store.get(encodings.encoder)).target
+    encoder = Encoder.from_bytes(store.get(encodings.encoder))
+    target = encoder.target
     truth = rows.target.numpy()
     decision, said, warned = decided(evaluate, target.task, outputs, truth, groups)
     found = measured(target, truth, outputs, seed, decision, groups, trained.quantiles, private=private)
     history = [Epoch(**epoch) for epoch in json.loads(store.get(trained.history))]
     choice = chosen(encodings, network, settings)
     verdict = overfitting.judge(history, trained.best_epoch, len(rows.target), choice.network, choice.train)
+    with inference.exact(settings.threads):
+        matter = mattering(
+            encoder,
+            model,
+            rows,
+            decision,
+            groups,
+            seed=seed,
+            trained_rows=trained.epochs * encodings.train_rows,
+        )
+    metrics = named("validation/best_", found) | _in_numbers(decision, target.scale)
+    unit = "squared error, in variances," if target.task == "regression" else "log loss"
+    told = json.dumps([i.as_json() for i in matter], ensure_ascii=False, indent=1).encode()
+    files = put_files(
+        store, {"validate/importance.json": told, "validate/importance.png": importance(matter, unit)}
+    )
     validated = Validated(
-        store.put(save({"outputs": outputs})), found.metrics[found.score].value, verdict, decision
+        outputs=store.put(save({"outputs": outputs})),
+        score=found.metrics[found.score].value,
+        verdict=verdict,
+        decision=decision,
+        importances=matter,
+        metrics=metrics,
+        figure=files["validate/importance.png"],
     )
     record = Record(
-        metrics=named("validation/best_", found) | _in_numbers(decision, target.scale) | _as_metrics(verdict),
+        metrics=metrics | _as_metrics(verdict),
+        files=files,
         tags={"verdict.overfitting": verdict.verdict, "verdict.overfitting.sentence": verdict.sentence},
         summary=". ".join((f"{found.score} {as_text(found.metrics[found.score])}", *said, verdict.sentence)),
         warnings=warned + undefined(found, "validation") + too_few_groups(groups, "validation"),
