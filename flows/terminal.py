@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 MOMENT_SECONDS = 1.0
 BROKEN_PIPE = 128 + 13
 UNWRAPPED = 10_000
+NOT_SHOWN = ("test/f1_of_", "test/gain_over_")
 
 
 def safe(text: str) -> str:
@@ -190,9 +191,9 @@ def _scores(result: RunResult) -> Table:
     table.add_column("metric")
     for heading in ("validation", "test", "95 % interval", "baseline"):
         table.add_column(heading, justify="right")
-    suffixes = ("_low", "_high", "/score", "/rows", "/seconds")
+    suffixes = ("_low", "_high", "/score", "/rows", "/seconds", "/looks")
     for name in sorted(result.metrics, key=_place):
-        if not name.startswith("test/") or name.endswith(suffixes) or name.startswith("test/f1_of_"):
+        if not name.startswith("test/") or name.endswith(suffixes) or name.startswith(NOT_SHOWN):
             continue
         metric = name.removeprefix("test/")
         low, high = result.metrics.get(f"{name}_low"), result.metrics.get(f"{name}_high")

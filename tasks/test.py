@@ -11,6 +11,7 @@ from etude.steps.split import Parts
 from etude.steps.test import Tested, test
 from etude.steps.train import Trained
 from etude.steps.validate import Validated
+from tasks.looks import count_look
 from tasks.perform import perform
 from tasks.run import Run
 
@@ -20,7 +21,7 @@ def open_test_set(
     run: Run, cleaned: Cleaned, parts: Parts, encodings: Encodings, trained: Trained, validated: Validated
 ) -> Tested:
     experiment = run.experiment
-    return perform(
+    tested = perform(
         run,
         "test",
         test,
@@ -35,3 +36,5 @@ def open_test_set(
         experiment.seed,
         experiment.split.without_folds(),
     )
+    count_look(run, trained, tested)
+    return tested

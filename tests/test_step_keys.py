@@ -271,6 +271,7 @@ def keys_of(experiment: Experiment) -> dict[str, str]:
             patch.setattr(module, "perform", note)
         for name in ("earlier_split", "remember_split"):
             patch.setattr(tasks.split, name, lambda *_: None)
+        patch.setattr(tasks.test, "count_look", lambda *_: None)
         patch.setattr(tasks.validate, "chosen", lambda encodings, network, training: Choice(network))
         patch.setattr(tasks.register.tracking, "log_model", lambda *_: "")
         tasks.clean.clean_table.fn(run, Nothing())
