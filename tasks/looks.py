@@ -9,7 +9,7 @@ from etude.evaluation.looks import Look, Looks, ledger_path, look, optimism
 from etude.outcome import Record
 from etude.steps.test import Tested
 from etude.steps.train import Trained
-from tasks import tracking
+from tasks import recording
 from tasks.progress import listener
 from tasks.run import Run
 
@@ -25,7 +25,7 @@ def count_look(run: Run, trained: Trained, tested: Tested) -> Looks:
     )
     said = sentence(found, run, tested)
     tags = {"test.looks": str(found.count)} | ({"test.looks.sentence": said} if said else {})
-    tracking.ship(run, Record(metrics={"test/looks": found.count}, tags=tags))
+    recording.record(run, Record(metrics={"test/looks": found.count}, tags=tags))
     if said and not found.repeated:
         listener().said(said)
     return found

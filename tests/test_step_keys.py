@@ -273,7 +273,7 @@ def keys_of(experiment: Experiment) -> dict[str, str]:
             patch.setattr(tasks.split, name, lambda *_: None)
         patch.setattr(tasks.test, "count_look", lambda *_: None)
         patch.setattr(tasks.validate, "chosen", lambda encodings, network, training: Choice(network))
-        patch.setattr(tasks.register.tracking, "log_model", lambda *_: "")
+        patch.setattr(tasks.register.recording, "record_model", lambda *_: "")
         tasks.clean.clean_table.fn(run, Nothing())
         tasks.split.split_rows.fn(run, Nothing())
         tasks.encode.encode_columns.fn(run, Nothing(), Nothing())
