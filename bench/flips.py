@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from etude.errors import EtudeError
+from etude.files import LEFTOVER
 from etude.seeds import numpy_generator
 from etude.store import Ref, Store
 from etude.training.checkpoint import Checkpoints
@@ -67,12 +68,12 @@ def answer(process: subprocess.Popen[str]) -> tuple[int, dict[str, Any]]:
 
 
 def files(home: Path) -> list[Path]:
-    """The stored files with a byte in them; locks hold nothing that is relied on."""
+    """The stored files with a byte in them; locks, and what a killed write left, hold nothing that is relied on."""
     return [
         path
         for path in sorted(home.rglob("*"))
         if path.is_file() and path.stat().st_size and path.relative_to(home).parts[0] not in NOT_OURS
-        and path.suffix != ".lock" and ".unsent" not in path.parts
+        and path.suffix != ".lock" and ".unsent" not in path.parts and not path.match(LEFTOVER)
     ]  # fmt: skip
 
 
