@@ -47,7 +47,9 @@ def home(tmp_path: Path) -> Path:
         journal.append("tags", {"of": {f"tag{number}": "ü" * number}})
     journal.close()
     (run / "run.json").write_bytes(sealed({"status": "FINISHED"}))
-    rows = Part(torch.linspace(0, 1, 40).reshape(20, 2), torch.empty(20, 0, dtype=torch.int64), torch.arange(20) % 2)
+    rows = Part(
+        torch.linspace(0, 1, 40).reshape(20, 2), torch.empty(20, 0, dtype=torch.int64), torch.arange(20) % 2
+    )
 
     def stop() -> None:
         raise KeyboardInterrupt
