@@ -19,6 +19,7 @@ from tasks.mlflow_names import losses_link
 from tasks.progress import listener
 from tasks.result import RunResult
 from tasks.run import Run
+from tasks.shipping import close
 
 
 def recognised(run: Run, collected: Collected) -> tuple[Run, RunResult | None]:
@@ -39,6 +40,8 @@ def recognised(run: Run, collected: Collected) -> tuple[Run, RunResult | None]:
             listener().said(f"goes on with run {run.run_id} of {_when(facts.started)}, which was stopped")
             listener().opened(run)
             return run, None
+    for earlier in _others(run):
+        close(earlier)  # one that died with other data, or that nobody wants to go on with
     changed = what_changed(run, data)
     recording.begin(run, data)
     listener().opened(run)

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import TypeAdapter
@@ -104,8 +105,9 @@ def _opened(
         stack.callback(_forget, run)
         with _closed(run):
             opened = {**tracking.context_tags(), **tags}
-            _writers[run.local_id].write("opened", {"at": _now(), "attempt": 1, "tags": opened})
-            send_backlog(place)
+            writer = _writers[run.local_id]
+            writer.write("opened", {"at": _now(), "attempt": 1, "tags": opened})
+            writer.known.tags.update(opened)
             with insistent():
                 yield run
 
@@ -122,6 +124,7 @@ def begin(run: AnyRun, data: str) -> None:
     writer = _writers[run.local_id]
     writer.local.change(status="RUNNING", data=data)
     writer.shipper.start()
+    send_backlog(Path(run.home))
 
 
 def go_on(run: Run, earlier: LocalRun, data: str) -> Run:
@@ -134,12 +137,20 @@ def go_on(run: Run, earlier: LocalRun, data: str) -> Run:
     )
     writer.write("opened", {"at": _now(), "attempt": attempt})
     writer.repeat(new.local.journal)
-    writer.texts("tags", {"attempts": str(attempt)})
+    writer.texts("tags", _linked(writer.known.tags, new.known.tags, attempt))
     new.close()
     new.local.delete()
     _writers[run.local_id] = _writers[earlier.local_id] = writer
     writer.shipper.start()
+    send_backlog(Path(run.home))
     return replace(run, local_id=earlier.local_id)
+
+
+def _linked(before: Mapping[str, str], now: Mapping[str, str], attempt: int) -> dict[str, str]:
+    """The Prefect flow run of this attempt takes the place of the last one's, which keeps a tag with its number."""
+    flow_runs = {name: now[name] for name in now if name.startswith("prefect.flow_run_")}
+    kept = {f"{name}.{attempt - 1}": before[name] for name in flow_runs if name in before}
+    return {**kept, **flow_runs, "attempts": str(attempt)}
 
 
 def discard(run: Run, instead: LocalRun) -> None:

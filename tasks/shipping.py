@@ -127,22 +127,27 @@ class Shipper:
 def close_dead(home: Path) -> None:
     """Runs whose process has died are KILLED in their journal, unless they never got as far as their data."""
     for local in local_runs.unsent(home):
-        if not local.is_dead():
-            continue
-        with suppress(HeldError), held(local.lease, "a dead run is closed by one process"):
-            if local.facts().status == "STARTING":
-                local.delete()
-                continue
-            at = int(local.journal.stat().st_mtime * 1000)
-            journal = Journal(local.journal)
-            journal.append("tags", {"of": {"error": "the process died"}})
-            journal.append("closed", {"status": "KILLED", "at": at})
-            journal.close()
-            local.change(status="KILLED")
+        if local.is_dead():
+            with suppress(HeldError), held(local.lease, "a dead run is closed by one process"):
+                close(local)
+
+
+def close(local: LocalRun) -> None:
+    """The same for one run of which the caller has the lease; a run that has ended is left as it is."""
+    status = local.facts().status
+    if status == "STARTING":
+        local.delete()
+    elif status == "RUNNING":
+        at = int(local.journal.stat().st_mtime * 1000)
+        journal = Journal(local.journal)
+        journal.append("tags", {"of": {"error": "the process died"}})
+        journal.append("closed", {"status": "KILLED", "at": at})
+        journal.close()
+        local.change(status="KILLED")
 
 
 def send_backlog(home: Path) -> None:
-    """Closes dead runs, and sends from a thread what earlier runs could not."""
+    """Sends from a thread what earlier runs could not, and how the dead ones ended."""
     close_dead(home)
     waiting = [
         local for local in local_runs.unsent(home) if local.facts().status not in ("STARTING", "RUNNING")

@@ -158,7 +158,10 @@ def test_a_killed_run_goes_on_in_the_same_run_of_mlflow(flowers_file: Path) -> N
     assert f"goes on with run {killed.info.run_id} of " in told
     (run,) = client(place).search_runs(["1"])
     assert answer["run_id"] == run.info.run_id == killed.info.run_id
-    assert (run.info.status, run.data.tags["attempts"]) == ("FINISHED", "2")
+    tags = run.data.tags
+    assert (run.info.status, tags["attempts"]) == ("FINISHED", "2")
+    first = killed.data.tags["prefect.flow_run_id"]
+    assert tags["prefect.flow_run_id.1"] == first != tags["prefect.flow_run_id"]
     losses = client(place).get_metric_history(run.info.run_id, "train/loss")
     assert sorted(point.step for point in losses) == list(range(1, 501))
     wait_for(lambda: those_in(place) == [], seconds=30)

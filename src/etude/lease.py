@@ -13,6 +13,9 @@ from pathlib import Path
 
 from etude.errors import HeldError
 
+LOOK_SECONDS = 0.3
+"""For so long whoever is in the way may only be looking (``is_held``)."""
+
 
 @dataclass(frozen=True)
 class Lease:
@@ -50,11 +53,15 @@ def held(path: Path, what: str) -> Iterator[Lease]:
     import fcntl
 
     path.parent.mkdir(parents=True, exist_ok=True)
+    until = time.monotonic() + LOOK_SECONDS
     while True:
         with path.open("a+") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
+                if time.monotonic() < until:
+                    time.sleep(LOOK_SECONDS / 10)
+                    continue
                 mend = "wait until it has ended"
                 raise HeldError("E128", what, where=str(path), value=holder(path), mend=mend) from None
             if not path.exists() or path.stat().st_ino != os.fstat(file.fileno()).st_ino:
