@@ -107,8 +107,8 @@ def test_a_run_whose_process_died_is_closed_by_the_next_start(place: Path) -> No
     local.mark_unsent()
     client = MlflowClient()
     client.update_run(first, status="RUNNING")
-    with recording.open_run(load(place / "flowers.yaml", ["seed=7"]), folder=str(place)):
-        pass
+    with recording.open_run(load(place / "flowers.yaml", ["seed=7"]), folder=str(place)) as other:
+        recording.begin(other, "data")
     deadline = time.monotonic() + 60
     while client.get_run(first).info.status == "RUNNING":
         assert time.monotonic() < deadline
