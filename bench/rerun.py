@@ -47,7 +47,7 @@ def main() -> None:
         folder = Path(temporary)
         write_tables(folder)
         if given.changes:
-            keep({"changes": changes(folder, given.package)})
+            changes(folder, given.package)
         else:
             rounds(folder, given)
     print(RESULT.read_text())
@@ -127,29 +127,33 @@ def experiment(name: str) -> Any:
     return Experiment(name=name, **described)
 
 
-def changes(folder: Path, package: str) -> dict[str, Any]:
-    """A run, then reruns under one change each: verdict, first stage and causes as they were said."""
-    within(folder, {"do": "run", "names": ["mlp"]})
+def changes(folder: Path, package: str) -> None:
+    """A run, then reruns under one change each: what is said, kept after each."""
     (run_id,) = within(folder, {"do": "run", "names": ["mlp"]}).values()
-    found = {"nothing": command(folder, ROOT, run_id)}
+    found: dict[str, Any] = {}
+
+    def note(change: str, told: dict[str, Any]) -> None:
+        found[change] = told
+        keep({"changes": found})
+
+    note("nothing", command(folder, ROOT, run_id))
     table = folder / "birds.csv"
     before = table.read_text()
     table.write_text(before.replace("\n2", "\n3", 1))
-    found["one byte of the data, --collect"] = command(folder, ROOT, run_id, "--collect")
+    note("one byte of the data, --collect", command(folder, ROOT, run_id, "--collect"))
     table.write_text(before)
     sources = folder / "edited"
     for name in ("src", "tasks", "flows"):
         shutil.copytree(ROOT / name, sources / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", sources)
     helper = sources / HELPER
     assert LINE in helper.read_text()
     helper.write_text(helper.read_text().replace(LINE, OTHER_LINE))
-    found[f"one line of {HELPER}"] = command(folder, sources, run_id)
-    found["ATEN_CPU_CAPABILITY=default, OMP_NUM_THREADS=2"] = command(
-        folder, ROOT, run_id, ATEN_CPU_CAPABILITY="default", OMP_NUM_THREADS="2"
-    )
-    found["train.threads 1 -> 2"] = compared(folder)
-    found[f"{package} in a fresh environment"] = in_environment(folder, run_id, package)
-    return {"changes": found}
+    note(f"one line of {HELPER}", command(folder, sources, run_id))
+    surroundings = {"ATEN_CPU_CAPABILITY": "default", "OMP_NUM_THREADS": "2"}
+    note("ATEN_CPU_CAPABILITY=default, OMP_NUM_THREADS=2", command(folder, ROOT, run_id, **surroundings))
+    note("train.threads 1 -> 2", compared(folder))
+    note(f"{package} in a fresh environment", in_environment(folder, run_id, package))
 
 
 def command(folder: Path, sources: Path, run_id: str, *options: str, **environment: str) -> dict[str, Any]:
