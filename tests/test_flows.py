@@ -245,20 +245,6 @@ def test_bad_data_leave_a_failed_run_with_their_code(place: Path, content: str, 
     assert (failed.info.status, failed.data.tags["error_code"]) == ("FAILED", code)
 
 
-def test_divergence_stops_before_the_step_and_says_so(place: Path) -> None:
-    from etude.errors import DivergedError
-
-    draw = np.random.Generator(np.random.PCG64(0))
-    frame = pd.DataFrame({"x": draw.normal(size=200), "y": draw.normal(size=200)})
-    with pytest.raises(DivergedError) as caught:
-        run(place, "data.target=y", "network.kind=linear", "train.learning_rate=10", "train.epochs=2000",
-            "train.patience=2000", "train.weight_decay=1000000", data=frame)  # fmt: skip
-    assert caught.value.exit_code == 3
-    (failed,) = client(place).search_runs(["1"])
-    assert failed.info.status == "FAILED"
-    assert failed.data.tags["diverged_at_step"].isdigit()
-
-
 def test_a_regression_is_tested_in_its_unit(place: Path) -> None:
     draw = np.random.Generator(np.random.PCG64(0))
     x = draw.normal(size=300)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -132,6 +133,31 @@ def test_a_signal_closes_the_run_as_killed(flowers_file: Path, number: signal.Si
     assert run.info.status == "KILLED"
     assert prefect_states(place) == ["CRASHED"]
     assert those_in(place) == []
+
+
+def test_a_divergence_is_one_line_with_its_rows_and_the_reason_and_keeps_its_folder(
+    tmp_path: Path,
+) -> None:
+    rows = [f"{i * 37 % 101},{i * 53 % 97}" for i in range(200)]
+    (tmp_path / "t.csv").write_text("x,y\n" + "\n".join(rows) + "\n")
+    (tmp_path / "t.yaml").write_text(
+        "name: t\ndata: {source: t.csv, target: y, private: true}\nnetwork: {kind: linear}\n"
+        "train: {learning_rate: 10, weight_decay: 1.0e6, epochs: 2000, patience: 2000}\n"
+    )
+    process = start(tmp_path, "run", "t.yaml")
+    _, told = process.communicate(timeout=240)
+    assert process.returncode == 3, told
+    assert re.search(
+        r"E11[34] the (loss|gradient) must be finite.*, epoch \d+, step \d+, batch of \d+ rows of the cleaned table: "
+        r"\d+, \d+, \d+, \d+, \d+ \.\.\.; .*train\.learning_rate 10 is likely too high: try 1",
+        " ".join(told.split()),
+    ), told
+    assert "Traceback" not in told
+    (run,) = client(tmp_path).search_runs(["1"])
+    assert run.info.status == "FAILED"
+    assert run.data.tags["diverged_at_step"].isdigit()
+    assert list((tmp_path / ".etude" / "checkpoints").glob("*/*.trace"))
+    assert those_in(tmp_path) == []
 
 
 def test_nothing_outlives_a_sigkill(flowers_file: Path) -> None:

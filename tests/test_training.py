@@ -16,6 +16,7 @@ from etude.errors import DataError
 from etude.experiment import Network, Train
 from etude.networks.build import build
 from etude.networks.sizes import Sizes
+from etude.private import without_value
 from etude.training import fitting as training
 from etude.training import inference, weights
 from etude.training.fitting import Epoch, Fitted, Part, Recipe, TrainingDivergedError
@@ -250,8 +251,9 @@ def test_a_loss_that_is_not_finite_stops_before_the_step_and_names_it():
         fitted(network, part, table(50, classes=False), "regression", hear=heard.append, learning_rate=0.1)
     error = caught.value
     assert str(error) == (
-        "E113 the loss must be finite, but became inf, epoch 1, step 1; "
-        "train.learning_rate 0.1 is likely too high: try 0.01"
+        f"E113 the loss must be finite, but became inf, epoch 1, step 1, batch of 50 rows of the train part: "
+        f"{', '.join(map(str, error.rows[:5]))} ..., found '1e+30 in row 3'; "
+        "the batch holds a number that is far out: mend or drop its row (the target)"
     )
     assert (error.exit_code, error.step, error.epoch) == (3, 1, 1)
     assert 3 in error.rows
@@ -279,6 +281,29 @@ def test_a_number_that_is_not_finite_in_the_batch_is_the_reason_that_is_named():
         fitted(train=part, batch_size=10)
     assert 7 in caught.value.rows
     assert len(caught.value.rows) == 10
+
+
+def test_a_step_that_follows_no_other_does_not_blame_the_learning_rate():
+    network = built()
+    network.head.weight.data.fill_(float("nan"))
+    with pytest.raises(
+        TrainingDivergedError, match=r"its first weights already give that: look at network\.init"
+    ):
+        fitted(network)
+
+
+def test_a_value_is_named_by_its_column_and_its_row_in_the_table_and_not_told_of_a_private_one():
+    part = table(50, classes=False)
+    part.numbers[7, 2] = 3e30
+    with pytest.raises(TrainingDivergedError) as caught:
+        fitted(train=part, task="regression", batch_size=50)
+    named = caught.value.named([100 + row for row in range(50)], ["a", "b", "width"])
+    assert "found '3e+30 in row 107'" in str(named)
+    assert "mend or drop its row (column 'width')" in str(named)
+    assert named.rows == tuple(100 + row for row in caught.value.rows)
+    told = without_value(named)
+    assert "3e+30" not in str(told)
+    assert (told.exit_code, told.step) == (3, 1)
 
 
 def test_a_validation_loss_that_is_not_finite_stops_and_the_epoch_is_not_announced():

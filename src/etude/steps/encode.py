@@ -76,12 +76,13 @@ def encoded(
 
     schema = Schema.from_json(json.loads(store.get(cleaned.schema)))
     train, validation = _train_and_validation(store, cleaned, parts)
+    place = positions(store, parts)["train"]
     features = feature_names(train.column_names, data, settings)
     encoder = encoding.fit(train, schema, data, cleaned.task, seed, features=features)
     known = encoder.target.knows(validation.column(data.target))
     encodings = Encodings(
         encoder=store.put(encoder.to_bytes()),
-        train=store.put(arrays(encoder, train)),
+        train=store.put(arrays(encoder, train, rows=place)),
         validation=store.put(arrays(encoder, validation.filter(known), settings)),
         numbers=len(encoder.number_names),
         cardinalities=encoder.cardinalities,
@@ -96,7 +97,6 @@ def encoded(
     record = _record(store, encoder, data, features, encoder.counts(validation), int((~known).sum()))
     arrays_digest = digest_of([encodings.train.sha256, encodings.validation.sha256])
     record = replace(record, tags={**record.tags, "encoded.sha256": arrays_digest})
-    place = positions(store, parts)["train"]
     left_out = {column.name for column in encoder.left_out}
     used = [name for name in features if name not in left_out]
     scene = Scene(train, place, schema, data, settings, used, cleaned.task == "regression", seed)
@@ -120,9 +120,15 @@ def feature_names(names: list[str], data: Data, settings: Split) -> list[str]:
     return [name for name in names if name not in apart]
 
 
-def arrays(encoder: Encoder, table: pa.Table, settings: Split | None = None) -> bytes:
+def arrays(
+    encoder: Encoder,
+    table: pa.Table,
+    settings: Split | None = None,
+    rows: np.ndarray[Any, np.dtype[np.int64]] | None = None,
+) -> bytes:
     """``numbers`` float32[n, d], ``categories`` int64[n, c], ``target`` int64[n] or float32[n], as safetensors; where
-    ``settings`` split by group, ``groups`` int64[n], equal for rows of one group.
+    ``settings`` split by group, ``groups`` int64[n], equal for rows of one group; ``rows`` int64[n] as they are given,
+    where each stands in the cleaned table.
     """
     from safetensors.numpy import save
 
@@ -133,6 +139,8 @@ def arrays(encoder: Encoder, table: pa.Table, settings: Split | None = None) -> 
     found = {"numbers": columns.numbers, "categories": columns.categories, "target": target}
     if settings is not None and settings.way == "group":
         found["groups"] = codes_of(table.column(str(settings.column)))
+    if rows is not None:
+        found["rows"] = rows
     content: bytes = save({name: np.ascontiguousarray(values) for name, values in found.items()})
     return content
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -94,22 +94,27 @@ def train(
         on_epoch(epoch, points_of(epoch, encodings.unit))
         watch.heard(epoch)
 
-    with gathered(settings, Blueprint(choice.network, encodings.sizes, seed)) as team:
-        fitted = training.fit(
-            model,
-            part(store, encodings.train),
-            validation,
-            task=encodings.task,
-            outputs=encodings.outputs,
-            settings=settings,
-            seed=seed,
-            recipe=Recipe(settings.schedule, settings.warmup_epochs, settings.clip_norm, settings.average),
-            on_epoch=heard,
-            checkpoints=checkpoints,
-            after_step=after_step,
-            while_measuring=after_step,
-            team=team,
-        )
+    try:
+        with gathered(settings, Blueprint(choice.network, encodings.sizes, seed)) as team:
+            fitted = training.fit(
+                model,
+                part(store, encodings.train),
+                validation,
+                task=encodings.task,
+                outputs=encodings.outputs,
+                settings=settings,
+                seed=seed,
+                recipe=Recipe(
+                    settings.schedule, settings.warmup_epochs, settings.clip_norm, settings.average
+                ),
+                on_epoch=heard,
+                checkpoints=checkpoints,
+                after_step=after_step,
+                while_measuring=after_step,
+                team=team,
+            )
+    except training.TrainingDivergedError as error:
+        raise error.named(_row_numbers(store, encodings), _columns(store, encodings)) from None
     points = tuple(point for epoch in fitted.history for point in points_of(epoch, encodings.unit))
     trained = Trained(
         weights=store.put(weights.to_bytes(fitted.best)),
@@ -139,6 +144,14 @@ def train(
         verdict=verdict.verdict,
     )
     return Outcome(trained, _record(store, asked, trained, fitted, points, figure, choice), trained.digest)
+
+
+def _row_numbers(store: Store, encodings: Encodings) -> Sequence[int]:
+    """Where each train row stands in the cleaned table, counted from 0."""
+    from safetensors.torch import load_file
+
+    rows: list[int] = load_file(store.sound_file(encodings.train))["rows"].tolist()
+    return rows
 
 
 def _columns(store: Store, encodings: Encodings) -> tuple[str, ...]:

@@ -152,9 +152,8 @@ class Loop:
         rate = self._rate(progress.step - 1)
         for name, found in measured.items():
             if not isfinite(found.loss):
-                raise divergence.in_measuring(
-                    name, found.loss, epoch=number, step=progress.step, learning_rate=rate
-                )
+                place = divergence.Place(number, progress.step, rate, self.last[1])
+                raise divergence.in_measuring(name, found.loss, place)
         return Epoch(
             epoch=number,
             step=progress.step,
@@ -215,16 +214,12 @@ class Loop:
         self.flat.gradients.zero_()
         loss = self._gradients(batch)
         norm: float = torch.linalg.vector_norm(self.flat.gradients).item()
-        self.last = (loss, norm)
         if not (isfinite(norm) and isfinite(loss)):
-            raise divergence.in_step(
-                loss,
-                numbers=self.train.rows(batch.to(self.train.target.device)).numbers,
-                rows=batch,
-                epoch=len(self.progress.history) + 1,
-                step=self.progress.step + 1,
-                learning_rate=rate,
-            )
+            number, step = len(self.progress.history) + 1, self.progress.step + 1
+            place = divergence.Place(number, step, rate, gradient_before=self.last[1])
+            part = self.train.rows(batch.to(self.train.target.device))
+            raise divergence.in_step(loss, part=part, rows=batch, place=place)
+        self.last = (loss, norm)
         if self.recipe.clip_norm and norm > self.recipe.clip_norm:
             self.flat.gradients.mul_(self.recipe.clip_norm / norm)
         self.optimizer.step(rate)
