@@ -7,6 +7,8 @@ import json
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from etude.experiment import Experiment
+from etude.networks.auto import Choice
 from etude.outcome import Point
 from etude.steps.encode import Encodings
 from etude.steps.train import DECIDED, Trained, chosen, train
@@ -22,11 +24,11 @@ from tasks.run import Run
 def train_network(run: Run, encodings: Encodings) -> Trained:
     experiment = run.experiment
     inputs = (encodings, experiment.network, experiment.train, experiment.seed)
-    epochs = chosen(encodings, experiment.network, experiment.train).train.epochs
+    choice = chosen(encodings, experiment.network, experiment.train)
 
     def heard(epoch: Epoch, points: tuple[Point, ...]) -> None:
         recording.record_points(run, points)
-        listener().epoch(epoch, epochs)
+        listener().epoch(epoch, choice.train.epochs)
 
     with attempt(run, step_key(train, inputs)) as now:
         listeners = {
@@ -36,10 +38,21 @@ def train_network(run: Run, encodings: Encodings) -> Trained:
             "after_step": now.after_step,
         }
         trained = perform(run, "train", train, *inputs, live=listeners)
-    decided = {name: getattr(trained.settings, name) for name in DECIDED}
-    settings = experiment.train.model_copy(update=decided)
-    if settings != experiment.train:
-        # A rerun takes what was decided, not the clock or the machine that decided it.
-        resolved = experiment.model_copy(update={"train": settings}).resolved()
-        recording.record_file(run, "experiment.json", json.dumps(resolved, indent=1).encode())
+    resolved = _resolved(experiment, choice, trained)
+    if resolved != experiment:
+        recording.record_file(run, "experiment.json", json.dumps(resolved.resolved(), indent=1).encode())
     return trained
+
+
+def _resolved(experiment: Experiment, choice: Choice, trained: Trained) -> Experiment:
+    """With numbers where the clock, the machine or the rule for batches decided: what a rerun takes.
+
+    Under a time budget ``auto`` looked at it too, so all that it chose is written.
+    """
+    found = {name: getattr(trained.settings, name) for name in DECIDED}
+    decided = {name: value for name, value in found.items() if value != getattr(choice.train, name)}
+    network, settings = experiment.network, experiment.train
+    if "minutes" in decided:
+        network, settings = choice.network, choice.train
+    decided["batch_size"] = choice.train.batch_size
+    return experiment.model_copy(update={"network": network, "train": settings.model_copy(update=decided)})

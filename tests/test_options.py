@@ -219,6 +219,33 @@ def test_a_time_budget_is_kept_and_its_steps_give_the_same_bits_again():
     assert bits(again) == bits(fit)
 
 
+@pytest.mark.parametrize("schedule", ["cosine", "one_cycle"])
+def test_a_falling_rate_comes_to_its_end_within_a_budget_and_its_epochs_give_the_same_bits_again(schedule):
+    recipe = Recipe(schedule, average=0.9)
+    fit = fitted(recipe=recipe, minutes=1 / 60, epochs=1_000_000, learning_rate=0.01)
+    assert 1 <= fit.planned_epochs < 1_000_000
+    limit = {"steps": fit.history[-1].step} if fit.stopped == "minutes" else {}
+    again = fitted(recipe=recipe, epochs=fit.planned_epochs, learning_rate=0.01, **limit)
+    assert bits(again) == bits(fit)
+    if fit.stopped == "epochs":  # else the machine got slower meanwhile
+        assert fit.history[-1].learning_rate < 0.0002
+    assert fitted(minutes=1 / 60, epochs=2).planned_epochs == 0, "a constant rate needs no plan"
+
+
+def test_a_plan_outlives_its_process(tmp_path):
+    budget = {"recipe": Recipe("cosine"), "settings": {"minutes": 1 / 60, "epochs": 1_000_000}}
+    with pytest.raises(Stop):
+        with_batch_norm(checkpoints=seldom(tmp_path), after_step=stop_after(2), **budget)
+    first, second = sorted(tmp_path.glob("*.safetensors"))
+    assert first.name.startswith("0" * 12), "before the first step"
+    second.unlink()
+    fit = with_batch_norm(checkpoints=seldom(tmp_path), **budget)  # compares the two steps with those before
+    settings = {"epochs": fit.planned_epochs}
+    if fit.stopped == "minutes":
+        settings["steps"] = fit.history[-1].step
+    assert bits(with_batch_norm(recipe=Recipe("cosine"), settings=settings)) == bits(fit)
+
+
 def test_bfloat16_trains_in_autocast_and_keeps_float32_weights():
     fit = fitted(precision="bfloat16")
     plain = fitted()

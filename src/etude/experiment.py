@@ -260,7 +260,8 @@ class Train(Section):
     )
     schedule: Literal["constant", "cosine", "one_cycle", "plateau"] = Field(
         "constant",
-        description="How the learning rate goes over all epochs; plateau: it halves after a third of patience.",
+        description="How the learning rate goes over all epochs (with minutes: those that are found to fit); "
+        "plateau: it halves after a third of patience.",
     )
     warmup_epochs: float = Field(
         0.0, ge=0, description="Epochs, or a part of one, over which the rate rises."

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from etude.training.checkpoint import Checkpoints
     from etude.training.fitting import Epoch, Fitted, Part
 
-DECIDED = ("device", "minutes", "steps")  # by the machine or the clock
+DECIDED = ("device", "minutes", "steps", "epochs")  # by the machine or the clock
 OnEpoch = Callable[["Epoch", tuple[Point, ...]], None]
 
 
@@ -84,7 +84,7 @@ def train(
 
     choice = chosen(encodings, network, settings)
     check_memory(choice.network, encodings.sizes)
-    asked, settings = settings, choice.train
+    settings = choice.train
     encodings = replace(encodings, outputs=outputs_of(settings, encodings.outputs))
     model = built(encodings, network, settings, seed)
     validation = part(store, encodings.validation)
@@ -143,7 +143,7 @@ def train(
         onset=verdict.evidence.get("onset_epoch"),
         verdict=verdict.verdict,
     )
-    return Outcome(trained, _record(store, asked, trained, fitted, points, figure, choice), trained.digest)
+    return Outcome(trained, _record(store, trained, fitted, points, figure, choice), trained.digest)
 
 
 def _row_numbers(store: Store, encodings: Encodings) -> Sequence[int]:
@@ -169,6 +169,8 @@ def _decided(settings: Train, fitted: Fitted) -> Train:
     decided: dict[str, Any] = {"device": device_name(settings.device), "minutes": None}
     if fitted.stopped == "minutes":
         decided["steps"] = fitted.history[-1].step
+    if fitted.planned_epochs:
+        decided["epochs"] = fitted.planned_epochs
     return settings.model_copy(update=decided)
 
 
@@ -232,6 +234,18 @@ def _in_unit(name: str, value: float | None, unit: float) -> float | None:
     return value * unit if value is not None and name in ("rmse", "mae") else value
 
 
+def _cut_short(trained: Trained) -> tuple[str, ...]:
+    """The budget ended although fewer epochs were planned than it seemed to hold."""
+    from etude.training.budget import FALLING
+
+    if trained.stopped != "minutes" or trained.settings.schedule not in FALLING:
+        return ()
+    return (
+        f"train.minutes ended in epoch {trained.epochs} of {trained.settings.epochs} over which "
+        f"train.schedule {trained.settings.schedule} was to run: its learning rate did not come to its end",
+    )
+
+
 def _in_numbers(asked: Train, decided: Train) -> dict[str, str]:
     """What the clock or the machine decided: ``decided.train.steps`` and the like."""
     return {
@@ -243,7 +257,6 @@ def _in_numbers(asked: Train, decided: Train) -> dict[str, str]:
 
 def _record(
     store: Store,
-    asked: Train,
     trained: Trained,
     fitted: Fitted,
     points: tuple[Point, ...],
@@ -260,7 +273,7 @@ def _record(
     }
     return Record(
         params={"train.parameters": str(trained.parameters), **_resolved(choice)}
-        | _in_numbers(asked, trained.settings),
+        | _in_numbers(choice.train, trained.settings),
         metrics={"train/best_epoch": trained.best_epoch, "train/epochs": trained.epochs},
         tags={
             "weights.sha256": trained.digest,
@@ -270,6 +283,7 @@ def _record(
         }
         | ({"network.auto": choice.why} if choice.why else {}),
         points=points,
+        warnings=_cut_short(trained),
         verdicts=(trained.doctor,),
         files=put_files(store, files),
         summary=(

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from etude.errors import ExperimentError
 from etude.networks.start import start_from
-from etude.training import weights
+from etude.training import budget, weights
 from etude.training.devices import device_name
 from etude.training.divergence import TrainingDivergedError
 from etude.training.epoch import Epoch
@@ -45,6 +45,7 @@ class Fitted:
     initial_digest: str
     stopped: Literal["patience", "epochs", "steps", "minutes"]
     vitals: Vitals
+    planned_epochs: int = 0  # that a time budget was found to hold, where its schedule needs to know
 
 
 PLAIN = Recipe()
@@ -107,6 +108,9 @@ def fit(
             keeper.resume()
             if team:
                 team.begin(loop.backward)
+            if budget.needs_plan(loop):
+                loop.plan(budget.epochs_within(loop))
+                keeper.planned()
             while not loop.stopped:
                 epoch = loop.epoch(keeper.step_made, keeper.part_measured)
                 keeper.measured(epoch)
@@ -134,4 +138,5 @@ def _fitted(loop: Loop, initial_digest: str, start: Start) -> Fitted:
         initial_digest,
         loop.stopped or "epochs",
         found,
+        progress.planned_epochs,
     )

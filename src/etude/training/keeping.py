@@ -38,6 +38,10 @@ class Keeper:
         self.replay = Replay(self.checkpoints.folder, {**self.checkpoints.identity, **self.identity})
         self.replay.begin(self.loop.progress.step, self.checkpoints.oldest_step)
 
+    def planned(self) -> None:
+        """What the clock decided before the first step is kept at once: another attempt would decide otherwise."""
+        self._save()
+
     def step_made(self) -> None:
         progress = self.loop.progress
         if self.replay:

@@ -36,7 +36,7 @@ class Progress:
     """How far a training has come. ``batch`` counts the steps of the epoch in progress, ``gradient_norms``
     sums over them, ``seconds`` is the time that they took, in earlier attempts too; ``best_value`` is the monitored
     metric of the best epoch, lower being better. ``usual_loss`` is a moving average of the steps' losses, ``spikes``
-    counts the epoch's steps far above it.
+    counts the epoch's steps far above it. ``planned_epochs`` are those that a time budget holds, 0 where none asked.
     """
 
     step: int = 0
@@ -48,6 +48,7 @@ class Progress:
     spikes: int = 0
     best_epoch: int = 0
     best_value: float = inf
+    planned_epochs: int = 0
     history: list[Epoch] = field(default_factory=list)
 
 
@@ -71,11 +72,6 @@ class Loop:
         self.objective, self.settings, self.recipe = objective, settings, recipe
         self.team, self.backward = team, Backward(network, train, objective, settings)
         self.step_rows = settings.batch_size * settings.accumulate * settings.processes
-        self.schedule = recipe.learning_rates(
-            settings.learning_rate,
-            epochs=settings.epochs,
-            steps_per_epoch=-(-len(train) // self.step_rows),
-        )
         self.sample = _measured_rows(train, len(validation), seed)
         self.order = torch_generator(seed, "train/batch_order")
         self.order_before_epoch = self.order.get_state()
@@ -87,9 +83,23 @@ class Loop:
         self.row_errors = RowErrors()
         self.constant_loss = objective.on("cpu").constant_loss(train.target.cpu(), validation.target.cpu())
         self.progress = Progress()
+        self.plan(0)
         self.best: dict[str, Tensor] = {}
         self.last = (0.0, 0.0)  # loss and gradient norm of the last step
         self.scale = 1.0  # of the learning rate, by a plateau schedule
+
+    @property
+    def epochs(self) -> int:
+        """At most so many are trained."""
+        return self.progress.planned_epochs or self.settings.epochs
+
+    def plan(self, epochs: int) -> None:
+        """The schedule runs over ``epochs``; 0: over those of the settings."""
+        self.progress.planned_epochs = epochs
+        steps = -(-len(self.train) // self.step_rows)
+        self.schedule = self.recipe.learning_rates(
+            self.settings.learning_rate, epochs=self.epochs, steps_per_epoch=steps
+        )
 
     @property
     def stopped(self) -> Literal["", "epochs", "patience", "steps", "minutes"]:
@@ -102,7 +112,7 @@ class Loop:
             return "steps"
         if self.out_of_time():
             return "minutes"
-        return "epochs" if len(self.progress.history) >= self.settings.epochs else ""
+        return "epochs" if len(self.progress.history) >= self.epochs else ""
 
     @property
     def out_of_steps(self) -> bool:

@@ -55,6 +55,7 @@ def restore(loop: Loop, state: State) -> None:
     if values["best_value"] is None:
         del values["best_value"]
     loop.progress = Progress(**values)
+    loop.plan(loop.progress.planned_epochs)
     loop.rescale()
 
 
