@@ -66,3 +66,31 @@ def test_pixels_get_convolutions_and_wide_text_stays_plain():
     assert choose(Network(), experiment().train, image, 5_000).network.kind == "cnn"
     wide = Sizes(300, (), 2, "classification")
     assert choose(Network(), experiment().train, wide, 5_000).network.numbers == "plain"
+
+
+@pytest.mark.parametrize(
+    ("rows", "processes", "expected"),
+    [(1, 1, 32), (200, 1, 32), (400, 1, 64), (5_000, 1, 128), (60_000, 1, 512), (5_000, 4, 32), (1, 64, 1)],
+)
+def test_a_batch_size_of_auto_is_a_number_by_the_rows_for_every_kind(rows, processes, expected):
+    for kind in ("mlp", "auto"):
+        given = experiment(network={"kind": kind}, train={"batch_size": "auto", "processes": str(processes)})
+        choice = choose(given.network, given.train, SIZES, rows)
+        assert choice.train.batch_size == expected
+        assert f"{rows:,} train rows" in choice.why
+        assert Experiment(**given.resolved()) == given
+
+
+def test_a_named_kind_says_its_plain_batch_size_where_nobody_wrote_one():
+    given = experiment(network={"kind": "mlp"})
+    assert given.flattened()["train.batch_size"] == "64"
+    again = Experiment(**given.resolved())
+    assert again == given
+    assert again.digest() == given.digest()
+
+
+def test_a_run_that_was_recorded_before_there_were_processes_keeps_its_batch():
+    recorded = experiment(network={"kind": "mlp"}).resolved()
+    recorded["train"] = {**recorded["train"], "batch_size": "auto"}
+    del recorded["train"]["processes"]
+    assert Experiment(**recorded).train.batch_size == 64

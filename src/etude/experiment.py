@@ -10,20 +10,20 @@ import hashlib
 import json
 import math
 import re
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
-    create_model,
     field_validator,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
 
 from etude.secrets_in_urls import check_no_password
+from etude.train_section import BY_RULE, Section, Train, TrainKeys
+
+__all__ = ["BY_RULE", "Section", "Train", "TrainKeys"]
 
 FORMAT_VERSION = 1
 
@@ -48,12 +48,6 @@ GAP_PATTERN = re.compile(r"^([0-9]+(?:\.[0-9]+)?)\s*(s|min|h|d|w|)\Z")
 def _bare_number(value: Any) -> Any:
     number = isinstance(value, int | float) and not isinstance(value, bool)
     return f"{value:.17g}" if number else value
-
-
-class Section(BaseModel):
-    """Frozen, and an unknown key is refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Data(Section):
@@ -228,72 +222,6 @@ class Network(Section):
         return self
 
 
-class Train(Section):
-    epochs: int = Field(100, ge=1, description="At most this many passes over the training rows.")
-    minutes: float | None = Field(
-        None, gt=0, description="Time budget of the training; where it ended is noted as steps, for a rerun."
-    )
-    steps: int | None = Field(None, ge=1, description="At most this many optimizer steps in all.")
-    batch_size: int = Field(64, ge=1, description="Rows per batch.")
-    accumulate: int = Field(1, ge=1, description="Batches per optimizer step, their gradients summed up.")
-    loss: Literal["auto", "cross_entropy", "focal", "mse", "mae", "huber", "quantile"] = Field(
-        "auto", description="auto: cross_entropy for classes, mse for numbers; quantile predicts an interval."
-    )
-    class_weights: Literal["none", "balanced"] = Field(
-        "none", description="balanced: every class weighs the same in the loss, however few its rows."
-    )
-    label_smoothing: float = Field(0.0, ge=0, lt=1, description="Share of the truth spread over all classes.")
-    quantiles: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(
-        (0.05, 0.5, 0.95), description="For loss: quantile; 0.5 is the prediction, the others its bounds."
-    )
-    optimizer: str = Field(
-        "adamw", description="adamw, sgd, or a class of torch.optim by its name, such as RAdam."
-    )
-    momentum: float = Field(0.9, ge=0, lt=1, description="Of optimizer: sgd.")
-    learning_rate: float = Field(0.001, gt=0, le=10, description="The optimizer's step size, at its peak.")
-    weight_decay: float = Field(
-        0.01, ge=0, description="Decoupled for adamw; an L2 penalty for sgd and most of torch's."
-    )
-    patience: int = Field(10, ge=1, description="Epochs without a better monitored metric before it stops.")
-    monitor: str = Field(
-        "validation/loss", description="The metric that says which epoch is best, such as validation/roc_auc."
-    )
-    schedule: Literal["constant", "cosine", "one_cycle", "plateau"] = Field(
-        "constant",
-        description="How the learning rate goes over all epochs (with minutes: those that are found to fit); "
-        "plateau: it halves after a third of patience.",
-    )
-    warmup_epochs: float = Field(
-        0.0, ge=0, description="Epochs, or a part of one, over which the rate rises."
-    )
-    clip_norm: float | None = Field(None, gt=0, description="Longer gradients are scaled to this length.")
-    average: float | None = Field(
-        None, gt=0, lt=1, description="Decay of a moving average of the weights, which is then what is kept."
-    )
-    precision: Literal["float32", "bfloat16"] = Field(
-        "float32", description="bfloat16: the network's forward pass in autocast; weights stay float32."
-    )
-    device: Literal["cpu", "cuda", "mps", "auto"] = Field(
-        "cpu", description="Where it trains; identical bits are promised for cpu alone."
-    )
-    threads: int = Field(
-        1, ge=1, le=256, description="CPU threads of each process; another count gives other last bits."
-    )
-    processes: int = Field(
-        1,
-        ge=1,
-        le=1024,
-        description="Processes that share each step, of batch_size rows each; see docs/processes.md.",
-    )
-
-    @field_validator("quantiles")
-    @classmethod
-    def _has_a_median(cls, quantiles: tuple[float, ...]) -> tuple[float, ...]:
-        if 0.5 not in quantiles or len(set(quantiles)) < len(quantiles):
-            raise ValueError("train.quantiles must be different numbers with 0.5 among them")
-        return quantiles
-
-
 class Evaluate(Section):
     calibrate: bool = Field(
         True,
@@ -306,29 +234,6 @@ class Evaluate(Section):
     )
     coverage: float = Field(
         0.9, gt=0, lt=1, description="Share of rows that a regression's prediction interval shall hold."
-    )
-
-
-BY_RULE = (
-    "epochs", "batch_size", "learning_rate", "weight_decay", "patience", "schedule", "clip_norm", "average"
-)  # fmt: skip
-
-
-def _with_auto(name: str) -> Any:
-    """The field of Train, with ``auto`` as one more value and as the default."""
-    field = Train.model_fields[name]
-    kind: Any = Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
-    return (kind | Literal["auto"], Field("auto", description=field.description))
-
-
-if TYPE_CHECKING:
-    TrainKeys = Train
-else:
-    TrainKeys = create_model(
-        "TrainKeys",
-        __base__=Train,
-        __doc__="The train section as it is written: what says auto is decided by etude.networks.auto.",
-        **{name: _with_auto(name) for name in BY_RULE},
     )
 
 
@@ -361,6 +266,18 @@ class Experiment(Section):
     def _target_is_asked_for_once(self) -> Self:
         if self.split.column == self.data.target:
             raise PydanticCustomError("E077", "split.column must not be the target: it would decide the part")
+        return self
+
+    @model_validator(mode="after")
+    def _batch_size_is_plain_if_nobody_asked(self) -> Self:
+        """A named kind has plain defaults, as a number: what is written ``auto`` asks for the rule."""
+        written, train = self.train.model_fields_set, self.train.model_dump()
+        # Runs recorded before there were processes wrote auto for what nobody had asked.
+        recorded = len(written) == len(Train.model_fields) - 1 and "processes" not in written
+        open_ = train["batch_size"] == "auto" and (recorded or "batch_size" not in written)
+        if open_ and self.network.kind != "auto":
+            plain = {"batch_size": Train.model_fields["batch_size"].default}
+            self.__dict__["train"] = self.train.model_copy(update=plain)
         return self
 
     def resolved(self) -> dict[str, Any]:

@@ -33,8 +33,13 @@ def choose(network: Network, train: Train, sizes: Sizes, rows: int) -> Choice:
     The same for the same arguments, on every machine.
     """
     if network.kind != "auto":
-        return Choice(network, _without_auto(train, {}), "")
-    chosen, settings, why = _rule(sizes, rows, train.minutes)
+        if train.model_dump()["batch_size"] != "auto":
+            return Choice(network, _without_auto(train, {}), "")
+        batch = batch_size(rows, train.processes)
+        return Choice(
+            network, _without_auto(train, {"batch_size": batch}), f"batches of {batch}: {rows:,} train rows"
+        )
+    chosen, settings, why = _rule(sizes, rows, train.minutes, train.processes)
     given = {
         name: value for name, value in network.model_dump().items() if name != "kind" and value is not None
     }
@@ -50,18 +55,20 @@ def _without_auto(train: Train, settings: dict[str, Any]) -> Train:
     return Train(**written)
 
 
-def _rule(sizes: Sizes, rows: int, minutes: float | None) -> tuple[dict[str, Any], dict[str, Any], str]:
+def _rule(
+    sizes: Sizes, rows: int, minutes: float | None, processes: int
+) -> tuple[dict[str, Any], dict[str, Any], str]:
     if sizes.image is not None:
         network = {"kind": "cnn", "hidden": _channels(min(sizes.image[1:])), "dropout": 0.1}
         why = f"cnn: the columns hold images of {sizes.image[1]} x {sizes.image[2]} cells"
-        return network, _training(rows), why
+        return network, _training(rows, processes), why
     candidates = _candidates(sizes, rows)
     fitting = [c for c in candidates if minutes is None or _seconds(c, sizes, rows) <= 60 * minutes]
     network = (fitting or candidates[-1:])[0]
     why = f"{network['kind']}: {rows:,} train rows, {len(sizes.embedded)} measured columns"
     if network is not candidates[0]:
         why += f", {minutes:g} minutes"
-    return network, _training(rows), why
+    return network, _training(rows, processes), why
 
 
 def _candidates(sizes: Sizes, rows: int) -> list[dict[str, Any]]:
@@ -74,18 +81,26 @@ def _candidates(sizes: Sizes, rows: int) -> list[dict[str, Any]]:
     return [*ensembles, single][first:]
 
 
-def _training(rows: int) -> dict[str, Any]:
+def _training(rows: int, processes: int) -> dict[str, Any]:
     few, many = rows <= FEW_ROWS, rows > MANY_ROWS
     return {
         "epochs": 200 if few else 40 if many else 80,
         "patience": 30 if few else 5 if many else 10,
-        "batch_size": 512 if many else max(32, min(128, 2 ** int(math.log2(max(rows // 4, 1))))),
+        "batch_size": batch_size(rows, processes),
         "learning_rate": 2e-3,
         "weight_decay": 3e-4,
         "schedule": "constant",
         "clip_norm": 1.0,
         "average": 0.99,
     }
+
+
+def batch_size(rows: int, processes: int) -> int:
+    """``batch_size: auto``, for a network of any kind: the processes share one batch of a quarter of few rows as a
+    power of two, 32 to 128, or of 512 of many.
+    """
+    together = 512 if rows > MANY_ROWS else max(32, min(128, 2 ** int(math.log2(max(rows // 4, 1)))))
+    return max(1, together // processes)
 
 
 def _channels(side: int) -> tuple[int, ...]:
