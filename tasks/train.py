@@ -51,8 +51,9 @@ def _resolved(experiment: Experiment, choice: Choice, trained: Trained) -> Exper
     """
     found = {name: getattr(trained.settings, name) for name in DECIDED}
     decided = {name: value for name, value in found.items() if value != getattr(choice.train, name)}
-    network, settings = experiment.network, experiment.train
+    decided["batch_size"], network = choice.train.batch_size, experiment.network
     if "minutes" in decided:
-        network, settings = choice.network, choice.train
-    decided["batch_size"] = choice.train.batch_size
-    return experiment.model_copy(update={"network": network, "train": settings.model_copy(update=decided)})
+        decided, network = {**choice.train.model_dump(), **decided}, choice.network
+    return experiment.model_copy(
+        update={"network": network, "train": experiment.train.model_copy(update=decided)}
+    )
