@@ -19,17 +19,13 @@ import click
 
 from etude.errors import EtudeError
 from etude.files import disk_fault
+from flows.cli_models import predict, promote, rollback
+from flows.cli_options import EXPERIMENT, FRESH, JSON, SET
+from flows.cli_options import print_json as _print_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
-
-EXPERIMENT = click.argument("file", type=click.Path(path_type=Path))
-JSON = click.option("--json", "as_json", is_flag=True, help="End with one JSON object on standard output.")
-SET = click.option(
-    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Overrule a key of the file."
-)
-FRESH = click.option("--fresh", is_flag=True, help="Compute every step again, reuse none.")
 
 HURRY_SECONDS = 0.7  # enough to close the run in MLflow
 
@@ -182,39 +178,6 @@ def verify(file: Path, data: Path | None, test: Path | None, diff: bool, as_json
 
 
 @etude.command()
-@click.argument("model")
-@click.argument("data")
-@click.option("-o", "--output", required=True, help="A name in .csv or .parquet, or - for standard output.")
-@click.option(
-    "--key", "keys", multiple=True, metavar="COLUMN", help="Stands before the answers; default: ids."
-)
-@click.option(
-    "--stop-on-drift", is_flag=True, help="Write nothing when the rows are unlike those of training."
-)
-@SET
-@JSON
-def predict(
-    model: str,
-    data: str,
-    output: str,
-    keys: tuple[str, ...],
-    stop_on_drift: bool,
-    overrides: tuple[str, ...],
-    as_json: bool,
-) -> None:
-    """Answer the rows of DATA with MODEL: a run's id, models:/NAME@champion, models:/m-..., or a folder.
-
-    \b
-    etude predict 2cda5de7 new.csv -o answers.csv
-    etude predict models:/penguins@champion "2026/*.parquet" -o answers.parquet --stop-on-drift
-    """
-    from flows.predicting import predict_table
-
-    answer = predict_table(model, data, output, keys, overrides, stop_on_drift=stop_on_drift, as_json=as_json)
-    _print_json(answer, as_json and output != "-")
-
-
-@etude.command()
 @JSON
 def sync(as_json: bool) -> None:
     """Send to MLflow what runs could not send while it was away. They wait in .etude/runs; nothing is sent twice."""
@@ -297,6 +260,10 @@ def schema(as_json: bool) -> None:
     from etude.experiment import Experiment
 
     click.echo(json.dumps(Experiment.model_json_schema(), indent=None if as_json else 2))
+
+
+for command in (predict, promote, rollback):
+    etude.add_command(command)
 
 
 def main() -> NoReturn:
@@ -387,8 +354,3 @@ def _handle_signals() -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, unwind)
-
-
-def _print_json(answer: dict[str, Any], as_json: bool) -> None:
-    if as_json:
-        click.echo(json.dumps(answer, ensure_ascii=False, allow_nan=False))

@@ -16,5 +16,5 @@ def rerun(run_id: str, collect: bool = False) -> Rerun:
     """
     past = find_run(run_id, collect)
     with reapplied(past.identity) as not_reapplied:
-        result = train(past.experiment, data=past.snapshot, folder=past.folder, fresh=True)
+        result = train(past.experiment, data=past.snapshot, folder=past.folder, fresh=True, promote=False)
     return judge_rerun(past, result, tuple(not_reapplied))

@@ -12,6 +12,7 @@ from tasks.collect import collect_table
 from tasks.encode import encode_columns
 from tasks.linked import linked_run
 from tasks.prefect_api import embedded_flow
+from tasks.promote import promote_model
 from tasks.recognise import recognised
 from tasks.register import register_model
 from tasks.result import RunResult, result_of
@@ -23,13 +24,19 @@ from tasks.validate import validate_network
 
 @embedded_flow(name="train")
 def train(
-    experiment: Experiment, data: Any = None, test: Any = None, folder: str = ".", fresh: bool = False
+    experiment: Experiment,
+    data: Any = None,
+    test: Any = None,
+    folder: str = ".",
+    fresh: bool = False,
+    promote: bool = True,
 ) -> RunResult:
     """Trains the experiment on its source, or on ``data`` (a pandas DataFrame) when that is given; ``test`` is a
     frame of official test rows, as ``data.test`` names a file of them.
 
     A relative source starts at ``folder``. A run that was stopped is gone on with, a finished one is not repeated when
-    nothing has changed; ``fresh`` makes a new run and computes every step again. Raises what the tasks raise:
+    nothing has changed; ``fresh`` makes a new run and computes every step again. The experiment's gate is asked unless
+    ``promote`` is false. Raises what the tasks raise:
     DataError, DivergedError, ...; the MLflow run is then FAILED, after a signal KILLED.
     """
     with linked_run(experiment, folder=folder, fresh=fresh) as run:
@@ -44,4 +51,5 @@ def train(
         validated = validate_network(run, cleaned, parts, encodings, trained)
         tested = open_test_set(run, cleaned, parts, encodings, trained, validated)
         registered = register_model(run, collected, cleaned, parts, encodings, trained, tested)
-        return result_of(run, collected, parts, encodings, trained, validated, tested, registered)
+        gated = promote_model(run, cleaned, parts, registered) if promote else None
+        return result_of(run, collected, parts, encodings, trained, validated, tested, registered, gated)

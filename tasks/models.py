@@ -82,9 +82,11 @@ def logged_model_id(uri: str) -> str:
         )
         where = tracking.tracking_uri()
         raise InputError("E133", "the model must exist", where=where, value=uri, mend=mend) from error
-    if not version.model_id:
+    # MLflow 3.17 on SQLite keeps a version's source and forgets its model_id.
+    model_id = str(version.model_id or version.source.removeprefix(ADDRESS))
+    if not model_id.startswith("m-"):
         raise InputError("E133", "the version must be of a model that Etude logged", value=uri)
-    return str(version.model_id)
+    return model_id
 
 
 def _downloaded(uri: str, folder: str) -> str:

@@ -12,6 +12,7 @@ from etude.files import write_atomically
 from etude.sealed import sealed
 from etude.steps.collect import Collected
 from etude.steps.encode import Encodings
+from etude.steps.gate import Gated
 from etude.steps.split import Parts
 from etude.steps.test import Tested
 from etude.steps.train import Trained
@@ -57,18 +58,20 @@ def result_of(
     validated: Validated,
     tested: Tested,
     registered: Registered,
+    gated: Gated | None,
 ) -> RunResult:
     """All that a training found, with the metrics as MLflow has them; kept for whoever would repeat the run."""
     note = f"{validated.verdict.sentence}\n\n[train and validation loss in one chart]({LOSSES_LINK})"
     recording.record_tags(run, {"link.losses": LOSSES_LINK, "mlflow.note.content": note})
     recording.settle(run)
     metrics, ending = recording.recorded_metrics(run), "/seconds"
+    judged = (gated.verdict,) if gated else ()
     result = RunResult(
         run_id=run.run_id,
         experiment_id=run.experiment_id,
         tracking_uri=without_secret(run.tracking_uri),
         metrics=metrics,
-        verdicts={v.name: v for v in (validated.verdict, trained.doctor, *tested.verdicts)},
+        verdicts={v.name: v for v in (validated.verdict, trained.doctor, *tested.verdicts, *judged)},
         digests={
             "snapshot": collected.snapshot,
             **({"test_snapshot": collected.test.digest} if collected.test else {}),

@@ -20,6 +20,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from etude.gate import Gate
 from etude.secrets_in_urls import check_no_password
 from etude.train_section import BY_RULE, Section, Train, TrainKeys
 
@@ -254,6 +255,7 @@ class Experiment(Section):
     network: Network = Network()
     train: TrainKeys = TrainKeys()
     evaluate: Evaluate = Evaluate()
+    gate: Gate | None = None
 
     @field_validator("name")
     @classmethod

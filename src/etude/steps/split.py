@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -74,7 +74,17 @@ def split(
         since = moved.moved_rows(*moved.from_bytes(store.get(earlier)), rows.hashes, dealt.part)
     warnings = dealt.warnings + (imbalance(rows.target) if rows.classes else ())
     record = _record(store, found, digest, warnings, official=bool(cleaned.official), since=since)
-    return Outcome(parts, record, digest)
+    return Outcome(parts, _with_rows(record, parts.placed, private=data.private), digest)
+
+
+def _with_rows(record: Record, placed: Ref | None, *, private: bool) -> Record:
+    """Where each row went, by its hash: a later gate asks which rows this model learned from. A hash of a private row
+    would tell whoever guesses the row that it is there.
+    """
+    assert placed is not None
+    tags = {**record.tags, "split.rows": f"{placed.sha256}:{placed.size}"}
+    files = dict(record.files) if private else {**record.files, "split/rows.safetensors": placed}
+    return replace(record, tags=tags, files=files)
 
 
 def _dealt(settings: Split, seed: int, rows: Rows, cleaned: Cleaned) -> Dealt:
