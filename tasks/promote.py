@@ -27,8 +27,8 @@ ROWS_TAG = "split.rows"
 
 @task(name="promote", cache_policy=NO_CACHE)
 def promote_model(run: Run, cleaned: Cleaned, parts: Parts, registered: Registered) -> Gated | None:
-    """The verdict of the experiment's gate on what was ``registered``, None without one: the model becomes a version with the verdict on it, and
-    champion when it is promoted. While MLflow is away nothing is judged, and that is said.
+    """The verdict of the experiment's gate on what was ``registered``, None without a gate: the model becomes a version
+    with the verdict on it, and champion when it is promoted. While MLflow is away nothing is judged, and that is said.
     """
     experiment = run.experiment
     settings = experiment.gate

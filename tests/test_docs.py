@@ -57,7 +57,8 @@ def test_the_commands_of_the_readme_run(tmp_path: Path) -> None:
     commands = [line.split("#")[0].split() for block in blocks("sh") for line in block.splitlines()]
     ours = [command[1:] for command in commands if command[:1] == ["etude"]]
     assert [command[0] for command in ours] == [
-        *("init", "check", "find-lr", "run", "rerun", "proof", "verify", "sync", "schedule")
+        *("init", "check", "find-lr", "run", "rerun", "proof", "verify", "sync", "schedule"),
+        *("predict", "predict", "promote"),
     ]
     etude = str(Path(sys.executable).with_name("etude"))
     for command in ours[:4]:
