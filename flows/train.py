@@ -51,5 +51,5 @@ def train(
         validated = validate_network(run, cleaned, parts, encodings, trained)
         tested = open_test_set(run, cleaned, parts, encodings, trained, validated)
         registered = register_model(run, collected, cleaned, parts, encodings, trained, tested)
-        gated = promote_model(run, cleaned, parts, registered) if promote else None
+        gated = promote_model(run, cleaned, parts, registered) if promote and experiment.gate else None
         return result_of(run, collected, parts, encodings, trained, validated, tested, registered, gated)
