@@ -43,7 +43,8 @@ def _differences(run: Run, last: LocalRun, data: str) -> list[str]:
         for key in map(safe_name, run.experiment.flattened())
         if before.params.get(key) != now.params[key]
     ]
-    found += [str(cause) for cause in causes(_identity(run, before.files), _identity(run, now.files))]
+    was, is_now = _identity(run, before.files), _identity(run, now.files)
+    found += [str(cause) for cause in causes(was, is_now)] if was and is_now else []
     known = last.facts().data
     if known is not None and known != data:
         rows = [int(contents.metrics.get("collect/rows", 0)) for contents in (before, now)]
@@ -51,9 +52,11 @@ def _differences(run: Run, last: LocalRun, data: str) -> list[str]:
     return found
 
 
-def _identity(run: Run, files: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    described: dict[str, Any] = json.loads(run.store.get(Ref(**files[IDENTITY])))
-    return described
+def _identity(run: Run, files: dict[str, dict[str, Any]]) -> dict[str, Any] | None:
+    """None when the store does not have it whole any more."""
+    ref = Ref(**files[IDENTITY])
+    found: dict[str, Any] | None = json.loads(run.store.get(ref)) if run.store.holds(ref) else None
+    return found
 
 
 def _last_path(run: Run) -> Path:
