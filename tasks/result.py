@@ -21,6 +21,7 @@ from etude.verdicts import Verdict
 from tasks import recording
 from tasks.mlflow_names import LOSSES_LINK, losses_link, without_secret
 from tasks.register import Registered
+from tasks.report import record_report
 from tasks.run import Run
 
 
@@ -63,6 +64,7 @@ def result_of(
     """All that a training found, with the metrics as MLflow has them; kept for whoever would repeat the run."""
     note = f"{validated.verdict.sentence}\n\n[train and validation loss in one chart]({LOSSES_LINK})"
     recording.record_tags(run, {"link.losses": LOSSES_LINK, "mlflow.note.content": note})
+    record_report(run, collected, parts, encodings, trained, validated, tested)
     recording.settle(run)
     metrics, ending = recording.recorded_metrics(run), "/seconds"
     judged = (gated.verdict,) if gated else ()
