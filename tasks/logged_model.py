@@ -23,32 +23,41 @@ def send_model(uri: str, run_id: str, experiment_id: str, packaged: Packaged, st
 
     A model of this run that MLflow has already is finished, not made again.
     """
-    import mlflow.pyfunc
     from mlflow.entities import LoggedModelOutput, LoggedModelStatus
-    from mlflow.models import Model
 
     with tempfile.TemporaryDirectory() as temporary, answers():
         client = client_of(uri)
         model_id = _logged_model(client, run_id, experiment_id, packaged.digest)
-        data, built = Path(temporary) / "model", Path(temporary) / "built"
-        data.mkdir()
-        for name, ref in packaged.files.items():
-            (data / name).write_bytes(store.get(ref))
-        mlflow.pyfunc.save_model(
-            path=str(built),
-            loader_module="etude.model",
-            data_path=str(data),
-            code_paths=[str(library_sources(Path(temporary)))],
-            pip_requirements=requirements(packaged.packages),
-            signature=_signature(packaged),
-            input_example=_example(store, packaged),
-            mlflow_model=Model(model_id=model_id, run_id=run_id),
-        )
+        built = save_model(Path(temporary), packaged, store, model_id=model_id, run_id=run_id)
         client.log_model_artifacts(model_id, str(built))
         client.finalize_logged_model(model_id, LoggedModelStatus.READY)
         client.log_outputs(run_id, [LoggedModelOutput(model_id, step=0)])
         client.set_tag(run_id, "model_uri", f"models:/{model_id}")
     return model_id
+
+
+def save_model(
+    folder: Path, packaged: Packaged, store: Store, *, model_id: str = "", run_id: str = ""
+) -> Path:
+    """A folder within ``folder`` that MLflow loads and serves; the ids say which model of which run it is."""
+    import mlflow.pyfunc
+    from mlflow.models import Model
+
+    data, built = folder / "packaged", folder / "saved"
+    data.mkdir()
+    for name, ref in packaged.files.items():
+        (data / name).write_bytes(store.get(ref))
+    mlflow.pyfunc.save_model(
+        path=str(built),
+        loader_module="etude.model",
+        data_path=str(data),
+        code_paths=[str(library_sources(folder))],
+        pip_requirements=requirements(packaged.packages),
+        signature=_signature(packaged),
+        input_example=_example(store, packaged),
+        mlflow_model=Model(model_id=model_id or None, run_id=run_id or None),
+    )
+    return built
 
 
 def _logged_model(client: MlflowClient, run_id: str, experiment_id: str, digest: str) -> str:

@@ -42,7 +42,7 @@ with prefect_api(home() / "prefect"):
         command("run", f"{name}.yaml")
     for name in ("dates", "label"):
         command("check", f"{name}.yaml")
-    train(load(Path("good.yaml")), data=pd.read_csv("good.csv"))
+    train(load(Path("good.yaml")), data=pd.read_csv("good.csv"), fresh=True)
 """
 
 

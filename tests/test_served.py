@@ -22,7 +22,8 @@ from packed import files_of, mixed, mixed_experiment, packed, written
 
 from etude import model as models
 from etude.store import Store
-from tasks.packing import library_sources, requirements
+from tasks.logged_model import save_model
+from tasks.packing import library_sources
 
 OWN = """
 from torch import nn
@@ -66,21 +67,8 @@ def folder(tmp_path: Path) -> Path:
 
 def saved(folder: Path, store: Store, **experiment: Any) -> tuple[Path, models.Model]:
     """As the register task saves it, and the model of the same files."""
-    import mlflow.pyfunc
-
-    from tasks.logged_model import _signature
-
     packaged = packed(mixed_experiment(**experiment), store, folder)
-    files = files_of(packaged, store)
-    mlflow.pyfunc.save_model(
-        path=str(folder / "saved"),
-        loader_module="etude.model",
-        data_path=str(written(files, folder / "model")),
-        code_paths=[str(library_sources(folder))],
-        pip_requirements=requirements(packaged.packages),
-        signature=_signature(packaged),
-    )
-    return folder / "saved", models.from_files(files)
+    return save_model(folder, packaged, store), models.from_files(files_of(packaged, store))
 
 
 def test_an_own_network_goes_along_and_nothing_is_unpickled(
@@ -169,8 +157,6 @@ def test_a_real_server_gives_the_same_bits_over_http(folder: Path, store: Store)
             status, answer = _asked(address, body, "application/json")
             assert status == 200, answer
             assert [row["probability_high"] for row in answer["predictions"]] == expected
-        status, answer = _asked(address, rows.to_csv(index=False), "text/csv")
-        assert [row["probability_high"] for row in answer["predictions"]] == expected
         less = {"dataframe_records": plain.drop(columns="x").to_dict(orient="records")[:1]}
         status, answer = _asked(address, json.dumps(less), "application/json")
         assert status == 400
