@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tasks.mlflow_patience import once, persistent
 from tasks.packing import library_sources, requirements
 from tasks.tracking import answers, client_of
 
@@ -29,7 +30,8 @@ def send_model(uri: str, run_id: str, experiment_id: str, packaged: Packaged, st
         client = client_of(uri)
         model_id = _logged_model(client, run_id, experiment_id, packaged.digest)
         built = save_model(Path(temporary), packaged, store, model_id=model_id, run_id=run_id)
-        client.log_model_artifacts(model_id, str(built))
+        with persistent():
+            client.log_model_artifacts(model_id, str(built))
         client.finalize_logged_model(model_id, LoggedModelStatus.READY)
         client.log_outputs(run_id, [LoggedModelOutput(model_id, step=0)])
         client.set_tag(run_id, "model_uri", f"models:/{model_id}")
@@ -66,7 +68,8 @@ def _logged_model(client: MlflowClient, run_id: str, experiment_id: str, digest:
         if model.tags.get("model.sha256") == digest:
             return str(model.model_id)
     tags = {"model.sha256": digest}
-    made = client.create_logged_model(experiment_id, name="model", source_run_id=run_id, tags=tags)
+    with once():
+        made = client.create_logged_model(experiment_id, name="model", source_run_id=run_id, tags=tags)
     return str(made.model_id)
 
 

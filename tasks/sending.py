@@ -23,18 +23,19 @@ from tasks.logged_model import send_model
 from tasks.mlflow_names import LOSSES_LINK, losses_link
 from tasks.tracking import RefusedError
 
-ITEMS_AT_ONCE = 4_000
-"""So that what is confirmed is written down every second or so."""
+ITEMS_AT_ONCE, ITEMS_IN_DOUBT = 4_000, 800
+"""So that what is confirmed is written down every second or so, and after every call while calls fail."""
 ALONE = {"opened", "inputs", "model", "closed"}
 
 
-def send_next(local: LocalRun, uri: str) -> bool:
-    """The next stretch is in MLflow, and that is written down; False when there was nothing left.
+def send_next(local: LocalRun, uri: str, *, in_doubt: bool = False) -> bool:
+    """The next stretch is in MLflow, and that is written down; False when there was nothing left. A stretch is shorter
+    when it is in doubt whether MLflow will take all of it.
 
     Raises AwayError when MLflow does not answer, GoneError when its run was deleted. What MLflow refuses is named
     in the log, and stays in the journal alone.
     """
-    stretch = _stretch(local)
+    stretch = _stretch(local, ITEMS_IN_DOUBT if in_doubt else ITEMS_AT_ONCE)
     if not stretch:
         note_the_end(local)
         return False
@@ -44,13 +45,13 @@ def send_next(local: LocalRun, uri: str) -> bool:
     return True
 
 
-def _stretch(local: LocalRun) -> list[Entry]:
+def _stretch(local: LocalRun, most: int) -> list[Entry]:
     found: list[Entry] = []
     items = 0
     for entry in entries(local.journal, local.sent().offset):
         found.append(entry)
         items += len(entry.content.get("of", ())) + 1
-        if items >= ITEMS_AT_ONCE:
+        if items >= most:
             break
     return found
 

@@ -38,6 +38,8 @@ class Shipper:
         self.gone = False
         self._changed = threading.Condition()
         self._woken = self._hurried = self._stopped = False
+        self._in_doubt = False
+        self._given_up_at = -1
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
@@ -74,7 +76,10 @@ class Shipper:
             now = self.local.sent().offset
             if now != offset:
                 moved, offset, failed = time.monotonic(), now, self.failures
+            if now == self._given_up_at:
+                patience = SECONDS_BETWEEN  # it was waited for at this place before
             if self.gone or time.monotonic() - moved > patience or self.failures - failed >= TRIES:
+                self._given_up_at = now
                 return False
             time.sleep(0.01)
         note_the_end(self.local)
@@ -95,12 +100,13 @@ class Shipper:
         try:
             sync(self.local.journal)
             with held(self.local.folder / "sending.lock", ONE_SENDER), impatient(self._timeout()):
-                while send_next(self.local, self.uri):
+                while send_next(self.local, self.uri, in_doubt=self._in_doubt):
                     self.failures = 0
         except GoneError as gone:
             self.gone = True
             self.say(f"{gone}: what it logs is kept in {self.local.folder}")
         except (AwayError, HeldError) as away:
+            self._in_doubt = True
             self._failed(away)
         except Exception as error:  # the run must not suffer from what its record meets
             self._failed(error)
@@ -175,7 +181,7 @@ def send_all(local: LocalRun, on_progress: Callable[[int], None] = lambda offset
     with held(local.folder / "sending.lock", ONE_SENDER), impatient(LONGEST_TIMEOUT):
         while True:
             try:
-                if not send_next(local, uri):
+                if not send_next(local, uri, in_doubt=failures > 0):
                     return
                 failures = 0
                 on_progress(local.sent().offset)

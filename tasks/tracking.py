@@ -22,7 +22,7 @@ from etude.errors import EtudeError, InputError
 from etude.home import home
 from tasks import kept
 from tasks.mlflow_names import without_secret
-from tasks.mlflow_patience import impatient
+from tasks.mlflow_patience import impatient, once, persistent
 from tasks.new_database import create_whole
 from tasks.reachable import check_reachable
 from tasks.signals import uninterrupted
@@ -96,7 +96,7 @@ def experiment_id(uri: str, name: str) -> str:
 
 
 def create_run(uri: str, experiment_id: str, tags: Mapping[str, str], started: int) -> str:
-    with answers():
+    with once(), answers():
         created = client_of(uri).create_run(experiment_id, start_time=started, tags=dict(tags))
     return str(created.info.run_id)
 
@@ -170,7 +170,7 @@ def send_files(uri: str, run_id: str, files: Mapping[str, bytes]) -> None:
             local = Path(temporary) / path
             local.parent.mkdir(parents=True, exist_ok=True)
             local.write_bytes(content)
-        with answers():
+        with persistent(), answers():
             client_of(uri).log_artifacts(run_id, temporary)
 
 
