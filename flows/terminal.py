@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from os.path import relpath
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -64,7 +65,7 @@ class TerminalListener(Listener):
     def opened(self, run: Run) -> None:
         self.run = run
         if self.out.is_terminal:
-            self.out.print(f"[bold]{safe(run.experiment.name)}[/bold]  run {run.run_id}")
+            self.out.print(f"[bold]{safe(run.experiment.name)}[/bold]")
 
     def reading(self, done: int, total: int) -> None:
         """A bar for a source that takes longer than a moment; a query's rows have no total, and the bar only moves."""
@@ -159,6 +160,7 @@ def print_result(out: Console, result: RunResult, command: str) -> None:
     out.print(_scores(result))
     for name, verdict in result.verdicts.items():
         out.print(f"[bold]{safe(name)}:[/bold] {safe(verdict.sentence)}")
+    out.print(f"[bold]report:[/bold] {safe(relpath(result.report))}", soft_wrap=True)
     if not result.experiment_id:
         out.print(f"[bold]run:[/bold] {result.run_id}, which MLflow does not have yet", soft_wrap=True)
         out.print("[bold]next:[/bold]\n  etude sync  [dim]# sends it when MLflow answers again[/dim]")

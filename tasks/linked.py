@@ -9,6 +9,7 @@ from etude.experiment import Experiment
 from etude.identity import injected
 from etude.training.devices import device_name
 from tasks import recording
+from tasks.mlflow_names import run_link
 from tasks.progress import listener
 from tasks.run import Run
 
@@ -27,6 +28,7 @@ def linked_run(experiment: Experiment, *, folder: str, fresh: bool = False) -> I
     with recording.open_run(experiment, folder=folder, fresh=fresh, tags=tags) as run:
         for warning in warnings:
             listener().said(warning)
+        listener().opened(run)
         try:
             yield run
         finally:
@@ -39,8 +41,13 @@ def _tell_prefect(flow_run_id: str, run: Run) -> None:
     from uuid import UUID
 
     from prefect import get_client
+    from prefect.artifacts import create_markdown_artifact
 
     with suppress(Exception), get_client(sync_client=True) as client:
         client.update_flow_run(
             UUID(flow_run_id), tags=[f"mlflow:{run.run_id}", f"experiment:{run.experiment.name}"]
         )
+        if run.report.exists():
+            page = run_link(run.run_id, run.experiment_id, run.tracking_uri)
+            text = f"[The run in MLflow]({page}), [its report]({page}/artifacts/report.html), on disk: {run.report}"
+            create_markdown_artifact(text, key="report", description=run.experiment.name)

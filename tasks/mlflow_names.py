@@ -38,6 +38,12 @@ def losses_link(run_id: str, experiment_id: str, uri: str) -> str:
     return f"{base.rstrip('/')}/#/metric?{written}"
 
 
+def run_link(run_id: str, experiment_id: str, uri: str) -> str:
+    """MLflow's page of the run."""
+    base = without_secret(uri) if uri.startswith("http") else LOCAL_UI
+    return f"{base.rstrip('/')}/#/experiments/{experiment_id}/runs/{run_id}"
+
+
 def is_mlflows_default(uri: str) -> bool:
     """Whether MLflow alone would look there too.
 

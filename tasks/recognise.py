@@ -38,13 +38,11 @@ def recognised(run: Run, collected: Collected) -> tuple[Run, RunResult | None]:
         if facts.status in ("RUNNING", "KILLED") and facts.data in (data, None):
             run = recording.go_on(run, earlier, data)
             listener().said(f"goes on with run {run.run_id} of {_when(facts.started)}, which was stopped")
-            listener().opened(run)
             return run, None
     for earlier in _others(run):
         close(earlier)  # one that died with other data, or that nobody wants to go on with
     changed = what_changed(run, data)
     recording.begin(run, data)
-    listener().opened(run)
     if changed:
         recording.record_tags(run, {"changed": changed})
         listener().said(changed)

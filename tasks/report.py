@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
+from etude.files import write_atomically
 from etude.outcome import Record
 from etude.report.run_report import RunReport, html
 from etude.steps.collect import Collected
@@ -33,7 +34,7 @@ def record_report(
     validated: Validated,
     tested: Tested,
 ) -> None:
-    """Writes the page from what the steps found; it becomes an artifact of the run."""
+    """Writes the page from what the steps found; it becomes an artifact of the run, and a file that a browser opens."""
     experiment, store = run.experiment, run.store
     figures = {"Learning curve": _curve(run, trained, validated), "What matters": store.get(validated.figure)}
     figures |= {TITLES[path]: store.get(ref) for path, ref in tested.figures.items()}
@@ -54,6 +55,7 @@ def record_report(
         )
     )
     recording.record(run, Record(files={"report.html": store.put(page)}))
+    write_atomically(run.report, page)
 
 
 def _curve(run: Run, trained: Trained, validated: Validated) -> bytes:

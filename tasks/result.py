@@ -44,6 +44,7 @@ class RunResult:
     seconds: Mapping[str, float]
     local_id: str = ""
     same_as: str = ""
+    report: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """The object that ``--json`` prints."""
@@ -87,6 +88,7 @@ def result_of(
         losses_link=losses_link(run.run_id, run.experiment_id, run.tracking_uri),
         seconds={name.removesuffix(ending): v for name, v in metrics.items() if name.endswith(ending)},
         local_id=run.local_id,
+        report=str(run.report),
     )
     write_atomically(run.local.result, sealed(TypeAdapter(RunResult).dump_python(result, mode="json")))
     return result

@@ -39,6 +39,11 @@ class AnyRun:
         """Of MLflow; empty as long as MLflow does not have the run."""
         return self.local.sent().experiment_id
 
+    @property
+    def report(self) -> Path:
+        """Where the run's page for people is, once its test has ended."""
+        return Path(self.home) / "reports" / f"{self.local_id}.html"
+
 
 @dataclass(frozen=True)
 class Run(AnyRun):

@@ -100,7 +100,7 @@ def test_a_run_leaves_its_folder_and_nothing_else(flowers_file: Path) -> None:
     answer = json.loads(told.stdout.splitlines()[-1])
     assert set(answer) == {
         "run_id", "experiment_id", "tracking_uri", "metrics", "verdicts", "digests", "model_uri", "losses_link",
-        "seconds", "local_id", "same_as",
+        "seconds", "local_id", "same_as", "report",
     }  # fmt: skip
     assert answer["tracking_uri"] == f"sqlite:///{place / 'mlflow.db'}"
     assert set(answer["digests"]) == {"snapshot", "split", "encoder", "weights", "predictions"}

@@ -15,7 +15,7 @@ from etude.files import LEFTOVER
 from etude.sealed import unsealed
 from etude.store import Ref, Store, refs_in
 
-KINDS = ("objects", "steps", "checkpoints", "runs", "prefect", "logs", "other")
+KINDS = ("objects", "steps", "checkpoints", "runs", "reports", "prefect", "logs", "other")
 OF_NO_VALUE = (".unsent", ".leases")
 """Folders of files whose names alone are relied on."""
 GRACE_SECONDS = 86_400.0
