@@ -102,7 +102,7 @@ def check_experiment(
     from etude.steps.split import split
     from etude.steps.train import built, chosen
     from etude.store import Store
-    from etude.training.devices import device_name
+    from etude.training.fitting import check_settings
 
     experiment = experiment_file.load(file, overrides)
     check_source(experiment, file)
@@ -121,7 +121,7 @@ def check_experiment(
         parts = step(split, store, cleaned.outputs, data, experiment.split, experiment.seed)
         encoded = step(encode, store, cleaned.outputs, parts.outputs, data, experiment.split, experiment.seed)
         choice = chosen(encoded.outputs, experiment.network, experiment.train)
-        device_name(experiment.train.device)
+        check_settings(choice.train, encoded.outputs.task, encoded.outputs.outputs)
         check_memory(choice.network, encoded.outputs.sizes)
         network = built(encoded.outputs, experiment.network, experiment.train, experiment.seed)
         folds = _folds_described(store, experiment, cleaned.outputs, parts.outputs)
@@ -129,7 +129,8 @@ def check_experiment(
         if write_schema is not None:
             _write_schema(write_schema, store, collected.outputs, data)
     parameters = sum(p.numel() for p in network.parameters())
-    batches = -(-parts.outputs.train // (choice.train.batch_size * choice.train.accumulate))
+    together = choice.train.batch_size * choice.train.accumulate * choice.train.processes
+    batches = -(-parts.outputs.train // together)
     out.print(_columns_table(columns))
     steps: dict[str, Outcome[Any]] = {
         "collect": collected,

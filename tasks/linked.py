@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from etude.experiment import Experiment
+from etude.experiment import Experiment, Train
 from etude.identity import injected
 from etude.training.devices import device_name
 from tasks import recording
@@ -19,7 +19,7 @@ def linked_run(experiment: Experiment, *, folder: str, fresh: bool = False) -> I
     """The run of this flow: MLflow's tag ``prefect.flow_run_id`` and Prefect's tag ``mlflow:<run_id>``."""
     from prefect.runtime import flow_run
 
-    device_name(experiment.train.device)  # E110 leaves no run
+    _check(experiment.train)
     flow_run_id = flow_run.id
     warnings = injected()
     tags = {"environment.warning": "; ".join(warnings)} if warnings else {}
@@ -34,6 +34,15 @@ def linked_run(experiment: Experiment, *, folder: str, fresh: bool = False) -> I
         finally:
             if flow_run_id:
                 _tell_prefect(str(flow_run_id), recording.current(run))
+
+
+def _check(train: Train) -> None:
+    """Raises ExperimentError E104 or E110 for what this machine and this torch do not have: that leaves no run."""
+    device_name(train.device)
+    if train.optimizer not in ("adamw", "sgd"):
+        from etude.training.torch_optimizer import check_optimizer
+
+        check_optimizer(train.optimizer)
 
 
 def _tell_prefect(flow_run_id: str, run: Run) -> None:

@@ -121,6 +121,21 @@ def test_104_a_batch_of_more_rows_than_there_are_is_one_batch(tmp_path: Path) ->
     assert told.exit_code == 0
 
 
+@pytest.mark.parametrize(
+    ("train", "found"),
+    [
+        ("optimizer: adamm", "adamw"),
+        ("optimizer: LBFGS", "'LBFGS'"),
+        ("monitor: validation/acuracy", "validation/accuracy"),
+        ("loss: mse", "cross_entropy"),
+    ],
+)
+def test_104_a_setting_that_the_training_would_refuse_is_refused_by_check(
+    tmp_path: Path, train: str, found: str
+) -> None:
+    refused(checked(tmp_path, START + f"train: {{{train}}}\n"), "E104", found)
+
+
 @pytest.mark.parametrize("device", ["cuda", "mps"])
 def test_110_a_device_that_is_not_there_is_refused_and_auto_takes_what_is(
     tmp_path: Path, device: str

@@ -112,6 +112,20 @@ def test_what_does_not_fit_is_refused_before_training(settings, task, told):
         fitted(task=task, **settings)
 
 
+def test_an_optimizer_that_torch_does_not_have_leaves_no_run(tmp_path, monkeypatch):
+    from etude.experiment import Experiment
+    from tasks.linked import linked_run
+
+    monkeypatch.chdir(tmp_path)
+    wrong = {"name": "e", "data": {"source": "t.csv", "target": "y"}, "train": {"optimizer": "Adamm"}}
+    with (
+        pytest.raises(ExperimentError, match=r"E104 train\.optimizer"),
+        linked_run(Experiment.model_validate(wrong), folder=str(tmp_path)),
+    ):
+        pass
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_device_that_is_not_there_is_refused_and_auto_takes_the_cpu(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)

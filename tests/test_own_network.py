@@ -32,6 +32,10 @@ def build(sizes, settings):
 """
 
 
+def FORWARD(numbers: str) -> str:  # noqa: N802 - a source like GOOD
+    return "import numpy as np\nimport torch\n" + GOOD.replace("self.body(numbers)", f"self.body({numbers})")
+
+
 @pytest.fixture
 def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -96,6 +100,27 @@ def test_a_changed_module_gives_the_step_another_key(here):
             ),
             "draws from the global generator",
         ),
+        (FORWARD("numbers + torch.randn_like(numbers)"), "draws from the global generator of torch"),
+        (FORWARD("numbers * np.random.rand()"), "draws from the global generator of numpy"),
+        (
+            FORWARD("nn.functional.scaled_dot_product_attention(numbers, numbers, numbers, dropout_p=0.5)"),
+            "attention and LSTM take dropout=0",
+        ),
+        (
+            "import torch\n" + GOOD.replace("return Wide", "torch.rand_like(torch.ones(2)); return Wide"),
+            "of torch",
+        ),
+        (FORWARD("numbers.mul_(2)"), "must leave its arguments alone"),
+        (FORWARD("numbers - numbers.mean(0)"), "must not depend on the other rows"),
+        (GOOD.replace("BatchNorm1d(8)", "BatchNorm1d(8, track_running_stats=False)"), "the other rows"),
+        (GOOD.replace("nn.Linear(sizes.numbers, 8)", "nn.LazyLinear(8)"), "lazy modules"),
+        (
+            GOOD.replace(
+                "return Wide(sizes, settings)", "return Wide(sizes, settings).requires_grad_(False)"
+            ),
+            "must have a parameter that requires a gradient",
+        ),
+        (GOOD.replace("return Wide(sizes, settings)", "raise SystemExit(3)"), "SystemExit"),
     ],
 )
 def test_a_network_that_does_not_fit_is_refused_in_one_line(here, monkeypatch, source, says):
@@ -118,3 +143,24 @@ def test_a_module_that_is_missing_is_named():
 def test_a_kind_that_is_neither_ours_nor_a_function_is_refused(kind):
     with pytest.raises(ValueError, match=r"network\.kind must be one of"):
         Network(kind=kind)
+
+
+def test_a_network_that_fails_on_a_later_batch_is_refused_in_one_line_and_is_no_fault_of_ours(
+    here, monkeypatch
+):
+    import pandas as pd
+
+    from etude.experiment import Experiment
+    from etude.steps.whole import run_steps
+    from etude.store import Store
+
+    kind = written(
+        here, "own_late", GOOD.replace("return self.head", "assert len(numbers) < 20; return self.head")
+    )
+    frame = pd.DataFrame({"x": [float(i % 17) for i in range(120)], "y": ["a", "b"] * 60})
+    experiment = Experiment.model_validate(
+        {"name": "e", "data": {"source": "t.csv", "target": "y"}, "network": {"kind": kind}}
+    )
+    with pytest.raises(ExperimentError, match="E109 the network must train on every batch") as caught:
+        run_steps(Store(here / "store"), experiment, str(here), given=frame)
+    assert "AssertionError" in str(caught.value)

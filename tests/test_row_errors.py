@@ -8,6 +8,7 @@ import torch
 
 from etude.evaluation.row_errors import of_end
 from etude.experiment import Train
+from etude.training.constant import best_constant
 from etude.training.epoch import Epoch
 from etude.training.inference import predict
 from etude.training.objective import Measured, Objective, objective_of
@@ -58,10 +59,35 @@ def test_the_rows_losses_have_the_loss_as_their_mean_and_a_constant_has_its_own(
     assert found.rows[0].mean().item() == pytest.approx(found.loss, rel=1e-9)
     with torch.no_grad():
         network.head.weight.zero_()
-        network.head.bias.copy_(objective.base_rate(part.target))
+        network.head.bias.copy_(best_constant(objective, part.target))
     assert objective.constant_loss(part.target, part.target) == pytest.approx(
         objective.measure(network, part).loss, rel=1e-5
     )
+
+
+@pytest.mark.parametrize(
+    ("task", "settings", "least"),
+    [
+        ("classification", {"label_smoothing": 0.2}, 0.01),
+        ("classification", {"loss": "focal"}, 0.01),
+        ("classification", {"loss": "focal", "class_weights": "balanced", "label_smoothing": 0.1}, 0.0),
+        ("regression", {"loss": "huber"}, 0.003),
+    ],
+)
+def test_no_constant_is_better_than_the_best_even_where_the_base_rate_is_not_it(task, settings, least):
+    draws = np.random.default_rng(0)
+    rare = torch.from_numpy((draws.random(2000) < 0.04).astype(np.int64))
+    skewed = torch.from_numpy(np.exp(1.5 * draws.normal(size=2000)).astype(np.float32))
+    target = rare if task == "classification" else (skewed - skewed.mean()) / skewed.std()
+    outputs = 2 if task == "classification" else 1
+    objective = objective_of(Train(**settings), task, outputs, target)
+    best = objective.constant_loss(target, target)
+    base = objective.base_rate(target).double()
+    by_base = objective.loss(base.expand(len(target), -1), target).item()
+    assert best <= by_base - least
+    for way in torch.from_numpy(draws.normal(size=(50, outputs))):
+        there = (best_constant(objective, target) + 0.1 * way).expand(len(target), -1)
+        assert objective.loss(there, target).item() > best - 1e-6
 
 
 def test_the_score_of_the_rows_is_the_accuracy_or_the_squared_error():

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from etude.training.fitting import Epoch, Fitted, Part
 
 DECIDED = ("device", "minutes", "steps", "epochs")  # by the machine or the clock
+OF_CODE = (RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError)
 OnEpoch = Callable[["Epoch", tuple[Point, ...]], None]
 
 
@@ -73,6 +74,7 @@ def train(
     from etude.evaluation.doctor import diagnose
     from etude.evaluation.overfitting import Watch, judge
     from etude.networks.build import check_memory
+    from etude.networks.own_source import refused
     from etude.report.figures import learning_curve
     from etude.training import fitting as training
     from etude.training import weights
@@ -115,6 +117,12 @@ def train(
             )
     except training.TrainingDivergedError as error:
         raise error.named(_row_numbers(store, encodings), _columns(store, encodings)) from None
+    except OF_CODE as error:
+        if ":" not in network.kind:
+            raise
+        raise refused(
+            network.kind, "the network must train on every batch", f"{type(error).__name__}: {error}"
+        ) from error
     points = tuple(point for epoch in fitted.history for point in points_of(epoch, encodings.unit))
     trained = Trained(
         weights=store.put(weights.to_bytes(fitted.best)),

@@ -23,6 +23,7 @@ from etude.training.loop import Loop, copied
 from etude.training.objective import Part, checked, metric_names, objective_of
 from etude.training.recipe import Recipe
 from etude.training.stopping import check_monitor
+from etude.training.torch_optimizer import check_optimizer
 from etude.training.vitals import Start, Vitals, vitals
 
 if TYPE_CHECKING:
@@ -121,6 +122,14 @@ def fit(
             keeper.close()
             loop.flat.release()
             network.cpu()
+
+
+def check_settings(settings: Train, task: Task, outputs: int) -> None:
+    """Raises ExperimentError E104 or E110 as ``fit`` would, before there is a network or a part."""
+    device_name(settings.device)
+    check_optimizer(settings.optimizer)
+    objective = objective_of(settings, task, outputs, torch.zeros(1, dtype=torch.int64))
+    check_monitor(settings.monitor, metric_names(objective))
 
 
 def _fitted(loop: Loop, initial_digest: str, start: Start) -> Fitted:

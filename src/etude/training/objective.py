@@ -11,6 +11,7 @@ from torch import Tensor
 from etude.errors import DataError
 from etude.evaluation import metrics as evaluation
 from etude.training import losses
+from etude.training.constant import best_constant
 from etude.training.inference import predict
 
 if TYPE_CHECKING:
@@ -78,11 +79,11 @@ class Objective:
 
     def constant_loss(self, train: Tensor, target: Tensor) -> float:
         """The mean loss over ``target`` of the constant outputs that suit the targets ``train`` best."""
-        outputs = self.base_rate(train).double().expand(len(target), -1)
+        outputs = best_constant(self, train).expand(len(target), -1)
         return self.loss(outputs, target.double() if self.task == "regression" else target).item()
 
     def base_rate(self, target: Tensor) -> Tensor:
-        """The best constant outputs, float32[outputs]: log shares of the classes (weighted as the loss weights them),
+        """Where the outputs start, float32[outputs]: log shares of the classes (weighted as the loss weights them),
         the target's quantiles or median, or the standardised mean 0.
         """
         if self.quantiles:

@@ -21,7 +21,7 @@ def check_optimizer(name: str) -> None:
     if name not in (*OURS, *known):
         raise ExperimentError(
             "E104",
-            "train.optimizer must be adamw, sgd or a class of torch.optim",
+            "train.optimizer must be adamw, sgd or a class of torch.optim that needs gradients alone",
             value=name,
             mend=nearest(name, [*OURS, *known]),
         )
