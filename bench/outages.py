@@ -1,6 +1,7 @@
 """Runs `etude run` while MLflow fails in every way that we know, and compares what MLflow has in the end.
 
     python bench/outages.py            # about 25 minutes; writes bench/results/outages.json; Linux, as root
+    pip install psycopg2-binary        # for the scenario of PostgreSQL
     python bench/outages.py late lossy # these scenarios alone, printed and not written
 
 Each run logs over 100,000 points. Reference is the same experiment with MLflow up: the same points (all but seconds and
@@ -232,8 +233,8 @@ class FullDisk(Scenario):
 class RestartedPostgres(Scenario):
     def __init__(self, place: Path, stack: ExitStack) -> None:
         super().__init__(place, stack)
-        self.postgres = Postgres(place / "postgres")
-        stack.callback(self.postgres.stop)
+        self.postgres = Postgres()
+        stack.callback(self.postgres.close)
         self.server.store = self.postgres.url
         self.server.start()
         self.over = threading.Event()

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from pathlib import Path
@@ -77,8 +78,8 @@ class SmallDisk:
 class Postgres:
     """A cluster of its own, run by the user ``postgres``."""
 
-    def __init__(self, place: Path) -> None:
-        place.mkdir(parents=True)
+    def __init__(self) -> None:
+        place = Path(tempfile.mkdtemp(prefix="postgres-"))  # its user cannot enter a folder of ours
         shutil.chown(place, "postgres")
         found = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
         self.programs = found[-1] if found else Path(shutil.which("initdb") or "").parent
@@ -108,6 +109,10 @@ class Postgres:
     def stop(self) -> None:
         """As a crash: every connection is gone at once."""
         self._run("pg_ctl", "-D", str(self.place / "data"), "-m", "immediate", "stop")
+
+    def close(self) -> None:
+        self.stop()
+        shutil.rmtree(self.place)
 
     def _run(self, program: str, *arguments: str) -> None:
         subprocess.run(
