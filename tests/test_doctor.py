@@ -127,6 +127,24 @@ def test_spikes_are_counted_where_the_loss_leaps_above_its_start():
     assert not any(e.loss_spikes for e in fitted(epochs=6, batch_size=16).history)
 
 
+def test_a_few_rows_at_the_end_of_an_epoch_are_no_spike():
+    train = table(642, classes=False)  # two batches of 320 and one of 2
+    train.target[:] = 0.1 * train.target + 20 * (torch.arange(642) % 97 == 0)
+    fit = fitted(train=train, task="regression", epochs=12, batch_size=320, learning_rate=1e-4)
+    assert not any(e.loss_spikes for e in fit.history)
+
+
+def test_gradients_that_are_huge_in_every_layer_alike_from_the_start_explode():
+    network = built(hidden=(32, 32, 32, 32))
+    with torch.no_grad():
+        for layer in network.blocks:
+            if isinstance(layer, nn.Linear):
+                layer.weight.mul_(15)
+    fit = fitted(network, epochs=3)
+    assert fit.history[0].gradient_norm > 1e3
+    assert "exploding gradients" in found(fit)
+
+
 def test_looking_moves_no_bit_and_draws_nothing(monkeypatch):
     expected = bits(fitted(built(dropout=0.5)))
     monkeypatch.setattr(fitting, "vitals", lambda network, train, start: None)

@@ -164,3 +164,13 @@ def test_a_network_that_fails_on_a_later_batch_is_refused_in_one_line_and_is_no_
     with pytest.raises(ExperimentError, match="E109 the network must train on every batch") as caught:
         run_steps(Store(here / "store"), experiment, str(here), given=frame)
     assert "AssertionError" in str(caught.value)
+
+
+def test_a_network_whose_answers_are_not_finite_is_built_for_the_training_says_so(here):
+    kind = written(
+        here,
+        "own_nan",
+        GOOD.replace("return self.head", "numbers = numbers / 0 * 0\n        return self.head"),
+    )
+    network = build(Network(kind=kind), SIZES, seed=0).eval()
+    assert network(torch.ones(2, 4), torch.zeros(2, 1, dtype=torch.int64)).isnan().all()

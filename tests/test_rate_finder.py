@@ -55,3 +55,17 @@ def test_the_command_writes_the_picture_and_one_json_object(
     assert Path(answer["picture"]).read_bytes().startswith(b"\x89PNG")
     assert answer["picture"] == "flowers.find-lr.png"
     assert not Path("mlflow.db").exists(), "no run is made"
+
+
+def test_the_rates_stand_on_the_axis_as_numbers(monkeypatch):
+    from matplotlib.figure import Figure
+
+    from etude.report import rate_figure
+
+    figure = Figure()
+    monkeypatch.setattr(rate_figure, "drawn", lambda width, height, draw: draw(figure))
+    rate_figure.rate_curve([1e-5, 1e-3, 1e-1], [1.0, 0.5, 2.0], 1e-3)
+    figure.draw_without_rendering()
+    labels = [label.get_text() for label in figure.axes[0].get_xticklabels()]
+    assert "0.001" in labels
+    assert not any("$" in label for label in labels)

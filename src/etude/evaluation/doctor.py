@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from etude.verdicts import Verdict
 
 MOSTLY_DEAD = 0.7  # of a layer's units; a healthy layer of a small table may lose a third
-VANISHING, EXPLODING = 1e-4, 1e3  # first weights' gradients over the last's, before the first step
+# First weights' gradients over the last's, before the first step; and the length of all of them in the first epoch.
+VANISHING, EXPLODING = 1e-4, 1e3
 GROWN = 30.0  # an epoch's gradients over the lowest before it
 CONSTANT = 1e-3  # spread of the outputs over rows: logits, or parts of the target's standard deviation
 MANY_SPIKES = 3
@@ -143,6 +144,8 @@ def _of_gradients(history: Sequence[Epoch], vitals: Vitals) -> Iterator[Finding]
         yield _exploding(
             f"before the first step those of the first weights are {weakest:.2g} times the last's"
         )
+    elif len(norms) and norms[0] > EXPLODING:
+        yield _exploding(f"their length is {norms[0]:.2g} in the first epoch")
     elif len(grown) and grown[worst] > GROWN and norms[worst] > 10:
         yield _exploding(
             f"they grew {grown[worst]:.0f}-fold to {norms[worst]:.3g} in epoch {history[worst].epoch}"

@@ -212,7 +212,8 @@ class Loop:
                 return
             start = time.perf_counter()
             self.progress.gradient_norms += self.make_step(batch)
-            self._look_for_spike(self.last[0])
+            if 2 * len(batch) >= min(self.step_rows, len(self.train)):  # a few rows jump by themselves
+                self._look_for_spike(self.last[0])
             self.progress.batch += 1
             self.progress.step += 1
             self.progress.seconds += time.perf_counter() - start
