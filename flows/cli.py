@@ -335,7 +335,13 @@ def _fail(line: str, code: int, debug: bool, error: BaseException | None = None)
         traceback.print_exception(error)
     click.echo(line, err=True)
     if "--json" in sys.argv:
-        told = {"error": {"code": getattr(error, "code", ""), "message": line, "exit_code": code}}
+        told = {
+            "error": {
+                "code": getattr(error, "code", line.split()[0] if line[:1] == "E" else ""),
+                "message": line,
+                "exit_code": code,
+            }
+        }
         click.echo(json.dumps(told))
     return code
 

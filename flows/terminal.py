@@ -230,7 +230,8 @@ def _folds_row(result: RunResult) -> tuple[str, ...]:
 def _interval(low: float | None, high: float | None) -> str:
     if low is None or high is None:
         return ""
-    return "every resample alike" if low == high else f"{_number(low)} to {_number(high)}"
+    ends = _number(low), _number(high)
+    return "every resample alike" if ends[0] == ends[1] else " to ".join(ends)
 
 
 def _number(value: float | None) -> str:

@@ -11,6 +11,7 @@ from etude.errors import InputError
 from etude.home import home
 from etude.store import Ref, Store
 from tasks import tracking
+from tasks.mlflow_names import let_mlflow_find
 from tasks.run_ids import whole_run_id
 
 if TYPE_CHECKING:
@@ -92,6 +93,7 @@ def logged_model_id(uri: str) -> str:
 def _downloaded(uri: str, folder: str) -> str:
     from mlflow.artifacts import download_artifacts
 
+    let_mlflow_find(tracking.tracking_uri())  # by itself it looks elsewhere where a path holds a space
     return str(download_artifacts(artifact_uri=uri, dst_path=folder, tracking_uri=tracking.tracking_uri()))
 
 

@@ -147,10 +147,12 @@ def go_on(run: Run, earlier: LocalRun, data: str) -> Run:
 
 
 def _linked(before: Mapping[str, str], now: Mapping[str, str], attempt: int) -> dict[str, str]:
-    """The Prefect flow run of this attempt takes the place of the last one's, which keeps a tag with its number."""
+    """The Prefect flow run of this attempt takes the place of the last one's, which keeps a tag with its number; so
+    does what ended that one."""
     flow_runs = {name: now[name] for name in now if name.startswith("prefect.flow_run_")}
     kept = {f"{name}.{attempt - 1}": before[name] for name in flow_runs if name in before}
-    return {**kept, **flow_runs, "attempts": str(attempt)}
+    told = {f"error.{attempt - 1}": before["error"], "error": ""} if before.get("error") else {}
+    return {**kept, **told, **flow_runs, "attempts": str(attempt)}
 
 
 def discard(run: Run, instead: LocalRun) -> None:

@@ -62,7 +62,7 @@ def test_113_a_loss_that_is_not_finite_stops_before_the_step_and_keeps_the_last_
     error = diverged.value
     assert error.code in ("E113", "E114")
     assert error.exit_code == 3
-    assert "train.learning_rate" in str(error)
+    assert "the batch holds a number that is far out: mend or drop its row" in str(error)
     assert len(str(error).splitlines()) == 1
     step = getattr(error, "step")  # noqa: B009  the tag diverged_at_step
     kept = sorted(int(p.name.partition("-")[0]) for p in folder.glob("*.safetensors"))

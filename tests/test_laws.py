@@ -115,7 +115,7 @@ def test_the_test_step_alone_opens_the_test_rows(store: Store, flowers_file: Pat
 
     def tested(table: Cleaned) -> str:
         return open_test_set(
-            store, table, parts, encodings, weights, validated, e.data, e.network, e.train, e.seed
+            store, table, parts, encodings, weights, validated, e.data, e.network, e.train, e.seed, e.split
         ).digest
 
     changed = noise(snapshot.from_bytes(store.get(cleaned.table)), positions(store, parts)["test"])

@@ -93,7 +93,8 @@ def test_another_seed_or_another_way_is_another_lineage(store: Store, flowers_fi
 
 
 def test_two_tables_are_remembered(store: Store) -> None:
-    for i in range(4):
-        remember_split(store, "lineage-x", Ref(f"table {i}", 1), Ref(f"placed {i}", 1))
-    assert earlier_split(store, "lineage-x", Ref("table 3", 1)) == Ref("placed 2", 1)
-    assert earlier_split(store, "lineage-x", Ref("new", 1)) == Ref("placed 3", 1)
+    placed = [store.put(f"placed {i}".encode()) for i in range(4)]
+    for i, where in enumerate(placed):
+        remember_split(store, "lineage-x", Ref(f"table {i}", 1), where)
+    assert earlier_split(store, "lineage-x", Ref("table 3", 1)) == placed[2]
+    assert earlier_split(store, "lineage-x", Ref("new", 1)) == placed[3]

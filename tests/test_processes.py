@@ -103,7 +103,7 @@ def test_a_run_leaves_its_folder_and_nothing_else(flowers_file: Path) -> None:
         "seconds", "local_id", "same_as", "report",
     }  # fmt: skip
     assert answer["tracking_uri"] == f"sqlite:///{place / 'mlflow.db'}"
-    assert set(answer["digests"]) == {"snapshot", "split", "encoder", "weights", "predictions"}
+    assert set(answer["digests"]) == {"snapshot", "split", "encoder", "weights", "predictions", "model"}
     assert set(answer["verdicts"]["overfitting"]) == {"verdict", "sentence", "evidence"}
     assert list(answer["seconds"]) == [
         "collect", "clean", "split", "encode", "train", "validate", "test", "register",

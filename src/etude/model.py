@@ -115,7 +115,7 @@ class Model:
                 "E044",
                 "every column that the model was trained on must be there",
                 where=f"missing: {', '.join(map(shown, missing[:10]))}",
-                mend=f"add the columns; empty cells are allowed; {nearest(missing[0], there)}",
+                mend=f"add the columns; empty cells are allowed{_renamed(missing[0], there)}",
             )
 
     def _warn(self, counts: Mapping[str, Any], rows: int) -> None:
@@ -230,3 +230,9 @@ def _load_pyfunc(path: str) -> PyFunc:
     from etude.served import PyFunc
 
     return PyFunc(load(Path(path)))
+
+
+def _renamed(missing: str, there: list[str]) -> str:
+    """A column whose name is nearly the missing one's."""
+    hint = nearest(missing, there)
+    return f"; {hint}" if hint.startswith("did you mean") else ""

@@ -96,6 +96,8 @@ def holm(chances: Floats) -> Floats:
 def judge(found: Sequence[Slice], score: str) -> Verdict:
     """even, or uneven with the worst slices named."""
     worse = sorted((s for s in found if s.worse), key=lambda s: s.p)
+    if not found:
+        return Verdict("slices", "unknown", "Too few test rows to look at slices of them.", {"looked_at": 0})
     if not worse:
         sentence = f"No slice is worse than the other rows beyond chance ({len(found)} looked at, Holm's correction)."
         return Verdict("slices", "even", sentence, {"slices": len(found), "worse": []})
