@@ -58,3 +58,30 @@ def test_the_network_gets_its_weights_back_after_an_error():
     with pytest.raises(ZeroDivisionError), average.in_place():
         _ = 1 / 0
     assert weights.digest(model.state_dict()) == before
+
+
+def test_a_training_counts_its_steps_for_the_average():
+    from etude.experiment import Train
+    from etude.training.loop import Loop
+    from etude.training.objective import Objective
+    from etude.training.recipe import Recipe
+    from tests.test_training import built, table
+
+    part = table(60)
+    loop = Loop(
+        built(),
+        part,
+        part,
+        Objective("classification", 2),
+        Train(learning_rate=0.1),
+        Recipe(average=0.9),
+        seed=0,
+    )
+    expected = loop.flat.values.double().clone()
+    for step in range(1, 6):
+        loop.make_step(torch.arange(60))
+        loop.progress.step += 1
+        decay = (1 + step) / (10 + step)
+        expected = decay * expected + (1 - decay) * loop.flat.values.double()
+    with loop.kept_weights():
+        assert torch.allclose(loop.flat.values.double(), expected, atol=1e-6)

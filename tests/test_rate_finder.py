@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from etude.experiment import Train
 from etude.report.rate_figure import rate_curve
-from etude.training.rate_finder import HIGHEST, LOWEST, find_rate
+from etude.training.rate_finder import HIGHEST, LOWEST, STEPS, find_rate, suggested
 from tests.test_training import built, fitted, table
 
 
@@ -27,6 +27,13 @@ def test_the_suggested_rate_learns_better_than_a_hundredth_and_a_hundredfold(tas
         for rate in (found.suggestion, found.suggestion / 100, min(found.suggestion * 100, 10))
     ]
     assert losses[0] == min(losses)
+
+
+@pytest.mark.parametrize("steepest", [1e-4, 1e-2])
+def test_the_suggestion_is_where_the_loss_falls_fastest(steepest):
+    rates = [LOWEST * (HIGHEST / LOWEST) ** (i / (STEPS - 1)) for i in range(STEPS)]
+    losses = [1 / (1 + (rate / steepest) ** 2) for rate in rates]
+    assert suggested(rates, losses) == pytest.approx(steepest, rel=0.2)
 
 
 def test_rates_rise_until_the_loss_blows_up_and_the_same_seed_gives_the_same_curve():

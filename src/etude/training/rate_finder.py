@@ -70,7 +70,7 @@ def find_rate(
             if _smoothed(losses)[-1] > BLOWN_UP * min(_smoothed(losses)):
                 break
     smooth = _smoothed(losses)
-    return RateTest(tuple(rates), tuple(smooth), _steepest(rates, smooth))
+    return RateTest(tuple(rates), tuple(smooth), suggested(rates, smooth))
 
 
 def _batches(loop: Loop) -> Iterator[Tensor]:
@@ -87,7 +87,7 @@ def _smoothed(losses: list[float]) -> list[float]:
     return found
 
 
-def _steepest(rates: list[float], losses: list[float]) -> float:
+def suggested(rates: list[float], losses: list[float]) -> float:
     """Where the smoothed loss fell fastest, over half a decade to either side, before its lowest.
 
     The first smoothed losses are those of single batches: half a decade is left out.
