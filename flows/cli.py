@@ -183,7 +183,10 @@ def sync(as_json: bool) -> None:
     """Send to MLflow what runs could not send while it was away. They wait in .etude/runs; nothing is sent twice."""
     from flows.sync import sync as sync_runs
 
-    _print_json(sync_runs(as_json=as_json), as_json)
+    answer = sync_runs(as_json=as_json)
+    _print_json(answer, as_json)
+    if answer["damaged"]:
+        sys.exit(7)
 
 
 @etude.command()

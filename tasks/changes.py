@@ -29,7 +29,7 @@ def what_changed(run: Run, data: str) -> str:
     known = unsealed(path.read_bytes()) if path.exists() else None
     last = local_runs.of(Path(run.home), known) if known else None
     write_atomically(path, sealed(run.local_id))
-    if last is None or not last.journal.exists():
+    if last is None or not last.is_whole():
         return ""
     found = _differences(run, last, data)
     more = f" and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
@@ -38,6 +38,8 @@ def what_changed(run: Run, data: str) -> str:
 
 def _differences(run: Run, last: LocalRun, data: str) -> list[str]:
     before, now = last.contents(), run.local.contents()
+    if IDENTITY not in before.files:  # what it said is lost
+        return []
     found = [
         f"{key} {before.params.get(key, 'absent')} -> {now.params[key]}"
         for key in map(safe_name, run.experiment.flattened())

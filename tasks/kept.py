@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from etude.home import home
-from etude.journal import Journal, Kind
+from etude.journal import Kind
 from etude.lease import held
 from etude.store import Ref, Store
 from tasks import local_runs
@@ -44,7 +44,7 @@ def add_file(local: LocalRun, path: str, content: bytes) -> None:
 
 
 def _append(local: LocalRun, kind: Kind, of: dict[str, object]) -> None:
-    journal = Journal(local.journal)
+    journal = local.open_journal()
     journal.append(kind, {"of": of})
     journal.close()
     local.mark_unsent()

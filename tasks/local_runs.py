@@ -18,12 +18,13 @@ from typing import Any, Literal
 
 from etude.errors import EtudeError
 from etude.files import write_atomically
-from etude.journal import entries
+from etude.journal import Journal, damaged, entries
 from etude.lease import is_held
 from etude.sealed import sealed, unsealed
 
 Status = Literal["STARTING", "RUNNING", "FINISHED", "FAILED", "KILLED"]
 KEY_CHARACTERS = 16
+MOST_LINES = 10
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,29 @@ class LocalRun:
 
     def waiting(self) -> bool:
         """Whether MLflow does not have all of the journal."""
-        return self.sent().offset < self.journal.stat().st_size
+        return self.sent().offset < self._size()
+
+    def fault(self) -> str:
+        """What of the journal is not as it was written, in words; the torn end of a crash is no fault."""
+        if self._size() < max(1, self.sent().offset):
+            return "its journal has lost what stood in it"
+        try:
+            next(entries(self.journal), None)
+        except EtudeError as error:  # of another format
+            return str(error)
+        lines = ", ".join(map(str, damaged(self.journal, torn=False)[:MOST_LINES]))
+        return f"its journal does not have its checksum in line {lines}" if lines else ""
+
+    def is_whole(self) -> bool:
+        """Both what it is and what it said can be read as they were written."""
+        return _is_run(self.folder) and not self.fault()
+
+    def open_journal(self) -> Journal:
+        """To be written on. Where it has lost what stood in it, nothing of what it says from now on counts as sent."""
+        journal = Journal(self.journal)
+        if self._size() < self.sent().offset:
+            self.write_sent(replace(self.sent(), offset=0))
+        return journal
 
     def mark_unsent(self) -> None:
         marker = self._marker()
@@ -164,6 +187,9 @@ class LocalRun:
         shutil.rmtree(self.folder, ignore_errors=True)
         self.mark_sent()
 
+    def _size(self) -> int:
+        return self.journal.stat().st_size if self.journal.exists() else 0
+
     def _marker(self) -> Path:
         return self.folder.parent / ".unsent" / self.local_id
 
@@ -194,6 +220,12 @@ def unsent(home: Path) -> Iterator[LocalRun]:
     """The runs that MLflow does not have in full, the oldest first."""
     found = [LocalRun(home / "runs" / marker.name) for marker in (home / "runs" / ".unsent").glob("*")]
     yield from sorted((run for run in found if _is_run(run.folder)), key=lambda run: run.facts().started)
+
+
+def unreadable(home: Path) -> list[Path]:
+    """The folders of runs that MLflow does not have in full and whose ``run.json`` is damaged."""
+    folders = [home / "runs" / marker.name for marker in (home / "runs" / ".unsent").glob("*")]
+    return sorted(folder for folder in folders if folder.is_dir() and not _is_run(folder))
 
 
 def with_local_id(home: Path, local_id: str) -> LocalRun | None:

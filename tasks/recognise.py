@@ -15,7 +15,7 @@ from etude.steps.collect import Collected
 from tasks import local_runs, recording, tracking
 from tasks.changes import what_changed
 from tasks.local_runs import LocalRun
-from tasks.mlflow_names import losses_link
+from tasks.mlflow_names import losses_link, without_secret
 from tasks.progress import listener
 from tasks.result import RunResult
 from tasks.run import Run
@@ -35,7 +35,8 @@ def recognised(run: Run, collected: Collected) -> tuple[Run, RunResult | None]:
             recording.discard(run, earlier)
             listener().said(f"same as run {earlier.run_id} of {_when(facts.started)}: nothing changed since")
             return run, result
-        if facts.status in ("RUNNING", "KILLED") and facts.data in (data, None):
+        stopped = facts.status in ("RUNNING", "KILLED") and facts.data in (data, None)
+        if stopped and _can_go_on(run, earlier):
             run = recording.go_on(run, earlier, data)
             listener().said(f"goes on with run {run.run_id} of {_when(facts.started)}, which was stopped")
             return run, None
@@ -78,6 +79,17 @@ def _still_there(local: LocalRun) -> RunResult | None:
     if run_id and not tracking.is_there(tracking.with_secret(local.facts().tracking_uri), run_id):
         return None
     return earlier_result(local)
+
+
+def _can_go_on(run: Run, earlier: LocalRun) -> bool:
+    """Not with a journal that has lost something, which would say it a second time; nor where MLflow, as it is called
+    now, does not have the run that it had."""
+    if fault := earlier.fault():
+        listener().said(f"run {earlier.run_id} was stopped, but {fault}: this is a new run")
+        return False
+    run_id, uri = earlier.sent().run_id, run.tracking_uri
+    moved = earlier.facts().tracking_uri != without_secret(uri)
+    return not run_id or tracking.is_there(uri, run_id, if_away=not moved)
 
 
 def _data_digest(collected: Collected) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from etude.errors import EtudeError
 from etude.journal import Entry, entries
 from etude.steps.package import Packaged
 from etude.store import Ref, Store
@@ -33,12 +34,14 @@ def send_next(local: LocalRun, uri: str, *, in_doubt: bool = False) -> bool:
     when it is in doubt whether MLflow will take all of it.
 
     Raises AwayError when MLflow does not answer, GoneError when its run was deleted. What MLflow refuses is named
-    in the log, and stays in the journal alone.
+    in the log, and stays in the journal alone; so does what the store has lost.
     """
     stretch = _stretch(local, ITEMS_IN_DOUBT if in_doubt else ITEMS_AT_ONCE)
     if not stretch:
         note_the_end(local)
         return False
+    if not local.sent().run_id and stretch[0].kind != "opened":
+        _open(local, uri, {})  # the first line of the journal is damaged
     for some in _groups(stretch):
         _send_or_halve(local, uri, some)
     local.write_sent(replace(local.sent(), offset=stretch[-1].end))
@@ -58,7 +61,7 @@ def _stretch(local: LocalRun, most: int) -> list[Entry]:
 
 def note_the_end(local: LocalRun) -> None:
     """A run that has ended and is in MLflow is nobody's business any more."""
-    if local.facts().status not in ("STARTING", "RUNNING"):
+    if local.sent().run_id and local.facts().status not in ("STARTING", "RUNNING"):
         local.mark_sent()
         if local.waiting():
             local.mark_unsent()  # somebody wrote between our two looks
@@ -74,15 +77,23 @@ def _send_or_halve(local: LocalRun, uri: str, some: list[Entry]) -> None:
     """A request that is too large, or holds one thing that MLflow does not take, is sent in halves."""
     try:
         _send(local, uri, some)
-    except RefusedError as refused:
+    except (RefusedError, EtudeError) as refused:
+        if isinstance(refused, EtudeError) and refused.code != "E130":
+            raise
         halves = _halves(some)
         if not halves:
-            tracking.check_is_there(uri, local.sent().run_id)
-            logging.getLogger("etude").warning("MLflow refuses a part of run %s: %s", local.local_id, refused)
-            sent = local.sent()
-            local.write_sent(replace(sent, refused=(*sent.refused, some[0].end)))
+            _go_without(local, uri, some[0], refused)
         for half in halves:
             _send_or_halve(local, uri, half)
+
+
+def _go_without(local: LocalRun, uri: str, entry: Entry, why: Exception) -> None:
+    """One thing that MLflow does not take, or that the store has lost, keeps back nothing else."""
+    tracking.check_is_there(uri, local.sent().run_id)
+    who = "MLflow refuses" if isinstance(why, RefusedError) else "the store has lost"
+    logging.getLogger("etude").warning("%s a part of run %s: %s", who, local.local_id, why)
+    sent = local.sent()
+    local.write_sent(replace(sent, refused=(*sent.refused, entry.end)))
 
 
 def _halves(some: list[Entry]) -> list[list[Entry]]:
@@ -134,7 +145,7 @@ def _open(local: LocalRun, uri: str, content: dict[str, Any]) -> None:
     run_id = tracking.find_run(uri, experiment_id, local.local_id) if sent.asked else ""
     local.write_sent(replace(sent, experiment_id=experiment_id, asked=True))
     if not run_id:
-        tags = {**content["tags"], "local_id": local.local_id}
+        tags = {**content.get("tags", {}), "local_id": local.local_id}
         run_id = tracking.create_run(uri, experiment_id, tags, facts.started)
     local.write_sent(replace(local.sent(), run_id=run_id))
 

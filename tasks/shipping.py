@@ -11,7 +11,6 @@ from pathlib import Path
 
 from etude.errors import HeldError
 from etude.files import sync
-from etude.journal import Journal
 from etude.lease import held
 from tasks import local_runs, tracking
 from tasks.local_runs import LocalRun
@@ -144,8 +143,8 @@ def close(local: LocalRun) -> None:
     if status == "STARTING":
         local.delete()
     elif status == "RUNNING":
+        journal = local.open_journal()
         at = int(local.journal.stat().st_mtime * 1000)
-        journal = Journal(local.journal)
         journal.append("tags", {"of": {"error": "the process died"}})
         journal.append("closed", {"status": "KILLED", "at": at})
         journal.close()

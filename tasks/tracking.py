@@ -126,15 +126,15 @@ def check_is_there(uri: str, run_id: str) -> None:
         raise GoneError(f"run {run_id} was deleted in MLflow")
 
 
-def is_there(uri: str, run_id: str) -> bool:
-    """False when MLflow says that the run was deleted; a server that is away keeps its runs."""
+def is_there(uri: str, run_id: str, *, if_away: bool = True) -> bool:
+    """False when MLflow says that it has no such run, or that it was deleted; ``if_away`` when it does not answer."""
     try:
         with impatient(ASKED_SECONDS):
             check_is_there(uri, run_id)
     except GoneError:
         return False
     except (AwayError, RefusedError):
-        pass
+        return if_away
     return True
 
 
@@ -149,7 +149,6 @@ def send_batches(
     """``points`` as (name, value, milliseconds, step). Sent again, they change nothing."""
     from mlflow.entities import Metric, Param, RunTag
 
-    client = client_of(uri)
     calls: Iterable[Any] = zip_longest(
         _chunks([Metric(*point) for point in points], METRICS_PER_CALL),
         _chunks([Param(*param) for param in params.items()], PARAMS_PER_CALL),
@@ -158,7 +157,7 @@ def send_batches(
     )
     for some_points, some_params, some_tags in calls:
         with answers():
-            client.log_batch(run_id, metrics=some_points, params=some_params, tags=some_tags)
+            client_of(uri).log_batch(run_id, metrics=some_points, params=some_params, tags=some_tags)
 
 
 def send_files(uri: str, run_id: str, files: Mapping[str, bytes]) -> None:

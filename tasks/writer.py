@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from etude.journal import Entry, Journal, Kind, entries
+from etude.journal import Entry, Kind, entries
 from etude.lease import Lease
 from etude.outcome import Point
 from etude.store import Ref
@@ -31,7 +31,7 @@ class Writer:
 
     def __init__(self, local: LocalRun, lease: Lease, shipper: Shipper) -> None:
         self.local, self.lease, self.shipper = local, lease, shipper
-        self.journal = Journal(local.journal)
+        self.journal = local.open_journal()
         self.known = local.contents()
         self.discarded = False
         self._lock = threading.RLock()

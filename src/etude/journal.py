@@ -90,10 +90,11 @@ def entries(path: Path, start: int = 0) -> Iterator[Entry]:
                 yield Entry(kind, record, end)
 
 
-def damaged(path: Path) -> list[int]:
-    """The numbers (from 1) of the lines whose checksum is wrong; the torn end of a crash counts."""
+def damaged(path: Path, *, torn: bool = True) -> list[int]:
+    """The numbers (from 1) of the lines whose checksum is wrong; the ``torn`` end of a crash counts, or does not."""
     with path.open("rb") as file:
-        return [number for number, line in enumerate(file, 1) if _record(line) is None]
+        wrong = ((number, line) for number, line in enumerate(file, 1) if _record(line) is None)
+        return [number for number, line in wrong if torn or line.endswith(b"\n")]
 
 
 def _line(record: dict[str, Any]) -> bytes:
