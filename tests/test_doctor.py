@@ -282,3 +282,32 @@ def test_weights_that_went_far_and_ended_with_one_output_for_all_had_a_high_rate
     ailments = told_of(spread=0.0, moved=1.1)
     assert ailments == {"constant output", "learning rate too high"}
     assert told_of(spread=0.0, moved=0.1) == {"constant output"}
+
+
+def test_saturated_units_are_dead_as_silent_ones_are():
+    from etude.training.objective import Objective
+
+    class Saturated(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body, self.squash, self.head = nn.Linear(6, 8), nn.Sigmoid(), nn.Linear(8, 2)
+            with torch.no_grad():
+                self.body.bias[:6].fill_(1e3)
+
+        def forward(self, numbers: torch.Tensor, categories: torch.Tensor) -> torch.Tensor:
+            return self.head(self.squash(self.body(numbers)))
+
+    network, train = Saturated(), table(100)
+    start = Start.of(network, train, Objective("classification", 2))
+    assert vitals(network, train, start).dead == {"squash": 0.75}
+
+
+@pytest.mark.parametrize(("spikes", "ailing"), [(2, set()), (3, {"loss spikes"})])
+def test_a_spike_or_two_accuse_nobody(spikes, ailing):
+    epochs = [
+        SimpleNamespace(epoch=n, train_loss=0.6 - n / 20, gradient_norm=1.0, loss_spikes=spikes * (n == 2))
+        for n in (1, 2, 3)
+    ]
+    seen = Vitals(0.7, {"first": 1.0, "last": 1.0}, {}, 1.0, 0.5, (), 4)
+    verdict = diagnose(epochs, seen, stopped="epochs", learning_rate=0.01)
+    assert {f["ailment"] for f in verdict.evidence["findings"]} == ailing

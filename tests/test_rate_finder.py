@@ -6,10 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 from click.testing import CliRunner
 
 from etude.experiment import Train
 from etude.report.rate_figure import rate_curve
+from etude.training.divergence import TrainingDivergedError
 from etude.training.rate_finder import HIGHEST, LOWEST, STEPS, find_rate, suggested
 from tests.test_training import built, fitted, table
 
@@ -34,6 +36,14 @@ def test_the_suggestion_is_where_the_loss_falls_fastest(steepest):
     rates = [LOWEST * (HIGHEST / LOWEST) ** (i / (STEPS - 1)) for i in range(STEPS)]
     losses = [1 / (1 + (rate / steepest) ** 2) for rate in rates]
     assert suggested(rates, losses) == pytest.approx(steepest, rel=0.2)
+
+
+def test_first_weights_that_give_no_finite_loss_are_told_instead_of_a_rate():
+    network = built()
+    with torch.no_grad():
+        network.blocks[0].weight.fill_(float("nan"))
+    with pytest.raises(TrainingDivergedError, match="E113"):
+        find_rate(network, table(100), task="classification", outputs=2, settings=Train(), seed=0)
 
 
 def test_rates_rise_until_the_loss_blows_up_and_the_same_seed_gives_the_same_curve():

@@ -119,3 +119,9 @@ def test_histories_without_errors_get_what_a_row_usually_varies_by():
     found = of_end([old], 100)
     assert (found.rise, found.gap) == pytest.approx((0.04, 0.05))
     assert found.score == pytest.approx(0.04)
+
+
+def test_the_gap_is_as_unsure_as_both_of_its_losses_together():
+    errors = {"rise": 0.1, "train_loss": 0.3, "validation_loss": 0.4, "cost": 0.0}
+    new = Epoch(1, 1, 0.1, 1.0, 0, 1.0, 0.3, 0.4, {}, {"accuracy": 0.8}, 1.0, 0.1, 1.0, 0, 1.0, errors)
+    assert of_end([new], 100).gap == pytest.approx(0.5)

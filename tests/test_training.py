@@ -1,5 +1,6 @@
 """The loop learns, stops in time, is exact to the bit, and does not touch what is not its own."""
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -413,6 +414,17 @@ def test_a_clipped_gradient_is_as_long_as_the_limit_and_a_short_one_stays():
         lengths[limit] = (torch.linalg.vector_norm(loop.flat.gradients).item(), norm)
     assert lengths[1e-3][0] == pytest.approx(1e-3, rel=1e-5)
     assert lengths[1e9][0] == lengths[1e9][1] == lengths[1e-3][1] > 0.01
+
+
+@pytest.mark.parametrize(("spent", "out"), [(49.0, False), (51.0, True)])
+def test_a_time_budget_leaves_room_for_measuring(spent, out):
+    part = table(60)
+    settings = Train(minutes=1.0)
+    loop = Loop(built(), part, part, Objective("classification", 2), settings, Recipe(), seed=0)
+    (epoch,) = fitted(epochs=1).history
+    loop.progress.step = 1
+    loop.progress.history = [dataclasses.replace(epoch, seconds=spent, measuring_seconds=10.0)]
+    assert loop.out_of_time() is out
 
 
 def test_the_average_is_what_is_measured_and_kept():

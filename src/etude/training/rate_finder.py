@@ -46,7 +46,7 @@ def find_rate(
 ) -> RateTest:
     """120 steps from 1e-6 to 10, ended early where the loss is four times its lowest. The network is used up.
 
-    Raises as ``fitting.fit`` does for an empty part and for settings that do not fit.
+    Raises as ``fitting.fit`` does for an empty part, settings that do not fit, and a first step that is not finite.
     """
     objective = objective_of(settings, task, outputs, checked(train, "train").target)
     start_from(network, train.numbers, objective.base_rate(train.target))
@@ -63,6 +63,8 @@ def find_rate(
             try:
                 loop.make_step(batch)
             except TrainingDivergedError:
+                if not rates:
+                    raise
                 break
             loop.progress.step += 1
             rates.append(loop.schedule.learning_rate(step))
