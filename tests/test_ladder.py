@@ -70,6 +70,11 @@ def test_last_bits_with_the_same_labels_are_within_tolerance() -> None:
     assert judge(BEFORE, moved, [], "regression").verdict == "DIFFERENT"
 
 
+def test_equal_predictions_allow_no_other_metric() -> None:
+    moved = {name: value + 1e-6 for name, value in BEFORE.metrics.items()}
+    assert judge(BEFORE, replace(BEFORE, metrics=moved), [], "classification").verdict == "DIFFERENT"
+
+
 def test_one_bit_of_a_loss_is_seen() -> None:
     nudged = replace(BEFORE, losses=[(np.nextafter(0.5, 1), 0.6), *BEFORE.losses[1:]])
     assert [rung.stage for rung in ladder(BEFORE, nudged) if not rung.same] == ["epoch 1"]

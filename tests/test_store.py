@@ -54,6 +54,16 @@ def test_an_outcome_comes_back_only_whole(store: Store) -> None:
         store.put_outcome("key", {"a": 1})
 
 
+def test_an_outcome_whose_object_is_gone_or_damaged_is_no_outcome(store: Store) -> None:
+    ref = store.put(b"content")
+    store.put_outcome("key", {"outputs": {"sha256": ref.sha256, "size": ref.size}})
+    assert store.get_outcome("key") is not None
+    store.path(ref).write_bytes(b"contenT")
+    assert store.get_outcome("key") is None
+    store.path(ref).unlink()
+    assert store.get_outcome("key") is None
+
+
 def test_an_outcome_of_another_format_is_no_outcome(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     store.put_outcome("key", {"a": 1})
     monkeypatch.setattr("etude.sealed.FORMAT_VERSION", 2)

@@ -14,6 +14,7 @@ import pytest
 from bad_inputs import etude
 
 from etude import upkeep
+from etude.journal import Journal
 from etude.sealed import sealed, unsealed
 from etude.store import Store
 from etude.upkeep import Damage, Size, damages, prune, sizes, unneeded
@@ -95,6 +96,18 @@ def test_prune_deletes_what_nobody_used_for_so_long_and_says_so_first(home: Path
     assert store.get_outcome("new") is not None
     kept = {path.read_bytes() for path in (store.root / "objects").glob("*/*")}
     assert kept == {b"new", b"shared"}
+
+
+def test_what_an_old_run_has_still_to_send_is_not_pruned(home: Path) -> None:
+    kept, gone = (Store(home / "store").put(content) for content in (b"to be sent", b"sent"))
+    for local_id, ref in {"waits": kept, "done": gone}.items():
+        journal = Journal(home / "runs" / local_id / "journal")
+        journal.append("files", {"of": {"f.txt": {"sha256": ref.sha256, "size": ref.size}}})
+        journal.close()
+    (home / "runs" / ".unsent").mkdir()
+    (home / "runs" / ".unsent" / "waits").touch()
+    aged(home, 40)
+    assert [path.name for path in unneeded(home, 30).paths] == [gone.sha256]
 
 
 def test_what_a_run_reuses_counts_as_used(home: Path) -> None:
