@@ -21,8 +21,9 @@ from tasks.tracking import AwayError, GoneError
 SECONDS_BETWEEN = 1.0
 LONGEST_WAIT = 15.0
 HURRIED_WAIT = 0.3
-PATIENCE, TRIES = 20.0, 6
-"""A run that ends goes without MLflow after so many seconds without progress, or so many failures in a row."""
+PATIENCE, TRIES, TRIES_OF_A_STRANGER = 20.0, 20, 3
+"""A run that ends goes without MLflow after so many seconds without progress, or so many failures in a row: few where
+it has not answered once."""
 QUIET_FAILURES = 3
 SHORTEST_TIMEOUT, LONGEST_TIMEOUT = 15, 300
 ONE_SENDER = "one process at a time sends a run to MLflow"
@@ -39,6 +40,7 @@ class Shipper:
         self._woken = self._hurried = self._stopped = False
         self._in_doubt = False
         self._given_up_at = -1
+        self._has_answered = False
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
@@ -77,7 +79,7 @@ class Shipper:
                 moved, offset, failed = time.monotonic(), now, self.failures
             if now == self._given_up_at:
                 patience = SECONDS_BETWEEN  # it was waited for at this place before
-            if self.gone or time.monotonic() - moved > patience or self.failures - failed >= TRIES:
+            if self.gone or time.monotonic() - moved > patience or self.failures - failed >= self._tries():
                 self._given_up_at = now
                 return False
             time.sleep(0.01)
@@ -101,6 +103,7 @@ class Shipper:
             with held(self.local.folder / "sending.lock", ONE_SENDER), impatient(self._timeout()):
                 while send_next(self.local, self.uri, in_doubt=self._in_doubt):
                     self.failures = 0
+                    self._has_answered = True
         except GoneError as gone:
             self.gone = True
             self.say(f"{gone}: what it logs is kept in {self.local.folder}")
@@ -117,6 +120,9 @@ class Shipper:
         if self._hurried:
             time.sleep(HURRIED_WAIT)
         return wait
+
+    def _tries(self) -> int:
+        return TRIES if self._has_answered else TRIES_OF_A_STRANGER
 
     def _timeout(self) -> int:
         """Longer after each failure: a server that answers late is heard in the end."""
