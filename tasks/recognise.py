@@ -31,7 +31,7 @@ def recognised(run: Run, collected: Collected) -> tuple[Run, RunResult | None]:
     data = _data_digest(collected)
     for earlier in [] if run.fresh else _others(run):
         facts = earlier.facts()
-        if facts.status == "FINISHED" and facts.data == data and (result := _still_there(earlier)):
+        if facts.status == "FINISHED" and facts.data == data and (result := _still_there(run, earlier)):
             recording.discard(run, earlier)
             listener().said(f"same as run {earlier.run_id} of {_when(facts.started)}: nothing changed since")
             return run, result
@@ -73,12 +73,16 @@ def _others(run: Run) -> list[LocalRun]:
     return [local for local in found if local.local_id != run.local_id]
 
 
-def _still_there(local: LocalRun) -> RunResult | None:
-    """Its result, unless somebody deleted the run in MLflow."""
-    run_id = local.sent().run_id
-    if run_id and not tracking.is_there(tracking.with_secret(local.facts().tracking_uri), run_id):
-        return None
-    return earlier_result(local)
+def _still_there(run: Run, local: LocalRun) -> RunResult | None:
+    """Its result, unless somebody deleted the run in MLflow, or MLflow is another one now."""
+    run_id, moved = local.sent().run_id, _has_moved(run, local)
+    there = tracking.is_there(run.tracking_uri, run_id, if_away=not moved) if run_id else not moved
+    return earlier_result(local) if there else None
+
+
+def _has_moved(run: Run, local: LocalRun) -> bool:
+    """MLflow has another address than it had then."""
+    return local.facts().tracking_uri != without_secret(run.tracking_uri)
 
 
 def _can_go_on(run: Run, earlier: LocalRun) -> bool:
@@ -87,9 +91,8 @@ def _can_go_on(run: Run, earlier: LocalRun) -> bool:
     if fault := earlier.fault():
         listener().said(f"run {earlier.run_id} was stopped, but {fault}: this is a new run")
         return False
-    run_id, uri = earlier.sent().run_id, run.tracking_uri
-    moved = earlier.facts().tracking_uri != without_secret(uri)
-    return not run_id or tracking.is_there(uri, run_id, if_away=not moved)
+    run_id = earlier.sent().run_id
+    return not run_id or tracking.is_there(run.tracking_uri, run_id, if_away=not _has_moved(run, earlier))
 
 
 def _data_digest(collected: Collected) -> str:

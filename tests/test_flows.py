@@ -390,3 +390,14 @@ def test_a_finished_run_is_not_made_again_until_something_changes(place: Path) -
     )
     client(place).delete_run(other.run_id)
     assert run(place, "train.epochs=9").run_id != other.run_id, "a run that was deleted is made again"
+
+
+def test_a_finished_run_is_made_again_for_another_mlflow(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = run(place)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{place / 'other.db'}")
+    again = run(place)
+    assert not again.same_as
+    assert again.digests == first.digests
+    assert MlflowClient(f"sqlite:///{place / 'other.db'}").get_run(again.run_id).info.status == "FINISHED"
