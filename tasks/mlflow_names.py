@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from functools import cache
 from urllib.parse import quote, urlsplit
 
 NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-. /")
@@ -15,6 +16,7 @@ LOCAL_UI = "http://127.0.0.1:5000"
 """Where `etude ui` serves MLflow unless told otherwise."""
 
 
+@cache
 def safe_name(name: str) -> str:
     """The name with every character that MLflow refuses written ``:2B:``, so that it can be read back."""
     safe = "".join(c if c in NAME_CHARACTERS else "".join(f":{b:02X}:" for b in c.encode()) for c in name)
