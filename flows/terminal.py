@@ -160,7 +160,8 @@ def print_result(out: Console, result: RunResult, command: str) -> None:
     out.print(_scores(result))
     for name, verdict in result.verdicts.items():
         out.print(f"[bold]{safe(name)}:[/bold] {safe(verdict.sentence)}")
-    out.print(f"[bold]report:[/bold] {safe(relpath(result.report))}", soft_wrap=True)
+    if result.report:
+        out.print(f"[bold]report:[/bold] {safe(relpath(result.report))}", soft_wrap=True)
     if not result.experiment_id:
         out.print(f"[bold]run:[/bold] {result.run_id}, which MLflow does not have yet", soft_wrap=True)
         out.print("[bold]next:[/bold]\n  etude sync  [dim]# sends it when MLflow answers again[/dim]")
