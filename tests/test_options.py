@@ -202,6 +202,13 @@ def test_the_monitored_metric_says_which_epoch_is_best_and_when_to_stop():
     assert (fit.stopped, len(fit.history)) == ("patience", fit.best_epoch + 12)
 
 
+@pytest.mark.parametrize("norm", ["gradient_norm", "weight_norm"])
+def test_a_norm_of_the_training_can_be_monitored_and_lower_is_better(norm: str) -> None:
+    fit = fitted(monitor=f"train/{norm}", epochs=8, patience=8, learning_rate=0.02)
+    values = [getattr(epoch, norm) for epoch in fit.history]
+    assert fit.best_epoch == values.index(min(values)) + 1
+
+
 def test_an_undefined_metric_keeps_the_first_epoch_and_does_not_stop_training():
     validation = table(50)
     one_class = Part(validation.numbers, validation.categories, torch.zeros(50, dtype=torch.int64))

@@ -11,12 +11,17 @@ if TYPE_CHECKING:
     from etude.training.epoch import Epoch
 
 LOWER_IS_BETTER = {"loss", "log_loss", "rmse", "mae"}
+NORMS = ("gradient_norm", "weight_norm")
 FALL, SHARE_OF_PATIENCE = 0.5, 3
 
 
 def check_monitor(name: str, metrics: Sequence[str]) -> None:
-    """Raises ExperimentError E104 unless ``name`` is ``train/`` or ``validation/`` and a metric of the task."""
+    """Raises ExperimentError E104 unless ``name`` is ``train/`` or ``validation/`` and a metric of the task, or a norm of train.
+
+    Not what a clock measures, and not the learning rate: they say nothing of the weights.
+    """
     known = [f"{part}/{metric}" for part in ("validation", "train") for metric in ("loss", "score", *metrics)]
+    known += [f"train/{norm}" for norm in NORMS]
     if name not in known:
         raise ExperimentError(
             "E104", "train.monitor must be a metric of every epoch", value=name, mend=nearest(name, known)
@@ -28,6 +33,8 @@ def monitored(epoch: Epoch, name: str) -> float:
     part, _, metric = name.partition("/")
     if metric == "loss":
         return epoch.train_loss if part == "train" else epoch.validation_loss
+    if metric in NORMS:
+        return epoch.gradient_norm if metric == "gradient_norm" else epoch.weight_norm
     value = (epoch.train if part == "train" else epoch.validation).get(metric)
     if value is None:
         return float("inf")
