@@ -16,7 +16,8 @@ FALL, SHARE_OF_PATIENCE = 0.5, 3
 
 
 def check_monitor(name: str, metrics: Sequence[str]) -> None:
-    """Raises ExperimentError E104 unless ``name`` is ``train/`` or ``validation/`` and a metric of the task, or a norm of train.
+    """Raises ExperimentError E104 unless ``name`` is ``train/`` or ``validation/`` and a metric of the task, or a norm
+    of train.
 
     Not what a clock measures, and not the learning rate: they say nothing of the weights.
     """
