@@ -184,7 +184,7 @@ def test_a_fresh_environment_of_the_recorded_requirements_gives_the_same_bits(
     (folder / "needed.txt").write_text("\n".join(listed))
     subprocess.run([python, "-m", "pip", "install", "-q", "-r", str(folder / "needed.txt")], check=True)
     told = subprocess.run(
-        [python, "-c", ELSEWHERE, str(folder / "model"), str(folder / "rows.csv")],
+        [python, "-c", ELSEWHERE, str(folder / "packaged"), str(folder / "rows.csv")],
         cwd="/",
         env={"PYTHONPATH": str(path / "code")},
         capture_output=True,
