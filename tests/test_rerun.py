@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from packaging.utils import canonicalize_name
 from mlflow import MlflowClient
 
 from etude.errors import InputError
@@ -242,7 +243,7 @@ def test_a_rerun_in_a_fresh_environment_has_the_packages_of_the_run(place: Path,
     listed = subprocess.run(
         [made / "bin" / "python", "-m", "pip", "list", "--format", "json"], capture_output=True, text=True
     )
-    there = {entry["name"].lower().replace("_", "-"): entry["version"] for entry in json.loads(listed.stdout)}
+    there = {canonicalize_name(entry["name"]): entry["version"] for entry in json.loads(listed.stdout)}
     assert {name: there.get(name) for name in recorded} == recorded
     again = etude_elsewhere(ROOT, "rerun", run_id[:8], "--env", "--json")
     assert "some minutes" not in again.stderr, "it is kept"
