@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from packaging.utils import canonicalize_name
 from mlflow import MlflowClient
+from packaging.utils import canonicalize_name
 
 from etude.errors import InputError
 from etude.experiment_file import load
