@@ -18,6 +18,7 @@ from etude.experiment import Data
 from etude.outcome import Record
 from etude.prediction.drift import ColumnDrift
 from etude.prediction.predicting import Predicted, refuse_drift
+from etude.private import guarded
 from tasks import recording
 from tasks.models import FoundModel, find_model_files
 from tasks.progress import Done, listener
@@ -67,12 +68,17 @@ def predict_rows(
     listener().started("predict")
     began, model = time.perf_counter(), found.load()
     data = data.model_copy(update={"private": model.private})
-    with opened_output(output) as writer:
-        predicted = predict_stream(model, stream(data, Path(), listener().reading), writer, keys)
-        prediction = _described(run.run_id, found, output, predicted, time.perf_counter() - began)
-        _log(run, prediction)
-        if stop_on_drift:
-            refuse_drift(predicted)
+
+    def answered() -> Prediction:
+        with opened_output(output) as writer:
+            predicted = predict_stream(model, stream(data, Path(), listener().reading), writer, keys)
+            prediction = _described(run.run_id, found, output, predicted, time.perf_counter() - began)
+            _log(run, prediction)
+            if stop_on_drift:
+                refuse_drift(predicted)
+        return prediction
+
+    prediction = guarded(answered, private=model.private)
     listener().done(Done("predict", _summary(prediction), prediction.seconds, warnings=prediction.warnings))
     return prediction
 
