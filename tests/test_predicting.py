@@ -20,6 +20,9 @@ from etude.prediction.predicting import Predicted, predict_stream, refuse_drift
 from etude.prediction.writing import check_output, opened_output
 from etude.reading import csv_strict, stream
 from etude.store import Store
+from tasks import tracking
+from tasks.models import FoundModel
+from tasks.predict import predict_rows, prediction_run
 
 
 @pytest.fixture(scope="module")
@@ -219,3 +222,28 @@ def test_missing_columns_are_named(model: models.Model) -> None:
     with pytest.raises(DataError, match=r"missing: 'x', 'day'.*did you mean 'X'\?") as caught:
         model.predict(mixed(3).drop(columns="day").rename(columns={"x": "X"}))
     assert caught.value.code == "E044"
+
+
+def test_an_error_over_rows_of_a_private_model_keeps_the_value_to_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+    monkeypatch.setenv("ETUDE_HOME", str(tmp_path / ".etude"))
+    mixed(200).to_csv(tmp_path / "mixed.csv", index=False)
+    store = Store(tmp_path / ".etude" / "store")
+    lines = mixed(20, seed=3).to_csv(index=False).splitlines()
+    (tmp_path / "new.csv").write_text("\n".join([*lines[:9], 'x"' + lines[9], *lines[10:]]) + "\n")
+    told = {}
+    for private in (False, True):
+        packaged = packed(mixed_experiment(data={"private": private}), store, tmp_path)
+        found = FoundModel("model", packaged.files)
+        with (
+            pytest.raises(DataError) as caught,
+            prediction_run(found, "new.csv", "out.csv") as run,
+        ):
+            predict_rows.fn(run, found, Data(source="new.csv", target="-"), "out.csv", (), False)
+        told[private] = f"{caught.value} {tracking.tags_of(run.run_id)}"
+    first = lines[9].partition(",")[0]
+    assert first in told[False], "the error has something to keep back"
+    assert first not in told[True]
