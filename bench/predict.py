@@ -55,14 +55,7 @@ def write(path: Path, rows: int, *, first: int = 0) -> None:
 def train(folder: Path) -> Path:
     """A packed model of the table's first rows, by the steps alone."""
     from etude.experiment_file import checked
-    from etude.steps.clean import clean
-    from etude.steps.collect import collect
-    from etude.steps.encode import encode
-    from etude.steps.package import package
-    from etude.steps.split import split
-    from etude.steps.test import test
-    from etude.steps.train import train as fit
-    from etude.steps.validate import validate
+    from etude.steps.whole import run_steps
     from etude.store import Store
 
     write(folder / "train.csv", 5_000)
@@ -75,18 +68,7 @@ def train(folder: Path) -> Path:
         }
     )
     store = Store(folder / "store")
-    collected = collect(store, e.data, e.split, str(folder)).outputs
-    cleaned = clean(store, collected, e.data, e.clean).outputs
-    parts = split(store, cleaned, e.data, e.split, e.seed).outputs
-    encodings = encode(store, cleaned, parts, e.data, e.split, e.seed).outputs
-    trained = fit(store, encodings, e.network, e.train, e.seed).outputs
-    validated = validate(store, encodings, trained, e.network, e.train, e.seed).outputs
-    tested = test(
-        store, cleaned, parts, encodings, trained, validated, e.data, e.network, e.train, e.seed, e.split
-    ).outputs
-    packed = package(
-        store, collected, cleaned, parts, encodings, trained, tested, e.data, e.network, e.train
-    ).outputs
+    packed = run_steps(store, e, str(folder)).outcomes["register"].outputs
     model = folder / "model"
     model.mkdir()
     for name, ref in packed.files.items():

@@ -10,31 +10,15 @@ import pandas as pd
 
 from etude.experiment import Experiment
 from etude.experiment_file import checked
-from etude.steps.clean import clean
-from etude.steps.collect import collect
-from etude.steps.encode import encode
-from etude.steps.package import Packaged, package
-from etude.steps.split import split
-from etude.steps.test import test as open_test_set
-from etude.steps.train import train
-from etude.steps.validate import validate
+from etude.steps.package import Packaged
+from etude.steps.whole import run_steps
 from etude.store import Store
 
 
 def packed(e: Experiment, store: Store, folder: Path) -> Packaged:
     """What the register task would log."""
-    collected = collect(store, e.data, e.split, str(folder)).outputs
-    cleaned = clean(store, collected, e.data, e.clean).outputs
-    parts = split(store, cleaned, e.data, e.split, e.seed).outputs
-    encodings = encode(store, cleaned, parts, e.data, e.split, e.seed).outputs
-    trained = train(store, encodings, e.network, e.train, e.seed).outputs
-    validated = validate(store, encodings, trained, e.network, e.train, e.seed).outputs
-    tested = open_test_set(
-        store, cleaned, parts, encodings, trained, validated, e.data, e.network, e.train, e.seed, e.split
-    ).outputs
-    return package(
-        store, collected, cleaned, parts, encodings, trained, tested, e.data, e.network, e.train
-    ).outputs
+    found: Packaged = run_steps(store, e, str(folder)).outcomes["register"].outputs
+    return found
 
 
 def files_of(packaged: Packaged, store: Store) -> dict[str, bytes]:

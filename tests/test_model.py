@@ -16,12 +16,8 @@ from etude.experiment import Experiment
 from etude.experiment_file import checked
 from etude.steps.clean import clean
 from etude.steps.collect import collect
-from etude.steps.encode import encode
-from etude.steps.package import package
 from etude.steps.split import positions, split
-from etude.steps.test import test as open_test_set
-from etude.steps.train import train
-from etude.steps.validate import validate
+from etude.steps.whole import run_steps
 from etude.store import Store
 
 
@@ -29,18 +25,8 @@ def ran(
     e: Experiment, store: Store, folder: Path
 ) -> tuple[model.Model, np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     """The packed model, the test rows' positions, and the outputs that the run kept for them."""
-    collected = collect(store, e.data, e.split, str(folder)).outputs
-    cleaned = clean(store, collected, e.data, e.clean).outputs
-    parts = split(store, cleaned, e.data, e.split, e.seed).outputs
-    encodings = encode(store, cleaned, parts, e.data, e.split, e.seed).outputs
-    trained = train(store, encodings, e.network, e.train, e.seed).outputs
-    validated = validate(store, encodings, trained, e.network, e.train, e.seed).outputs
-    tested = open_test_set(
-        store, cleaned, parts, encodings, trained, validated, e.data, e.network, e.train, e.seed, e.split
-    ).outputs
-    packaged = package(
-        store, collected, cleaned, parts, encodings, trained, tested, e.data, e.network, e.train
-    ).outputs
+    found = {task: outcome.outputs for task, outcome in run_steps(store, e, str(folder)).outcomes.items()}
+    packaged, parts, tested = found["register"], found["split"], found["test"]
     files = {name: store.get(ref) for name, ref in packaged.files.items()}
     return (
         model.from_files(files),
